@@ -1,0 +1,57 @@
+/// The methods of service KMS: one function each, in a table. Source: spec "kms-protocol"
+/// section 6.
+#pragma once
+
+#include "kms/authorize/facts_source.hpp"
+#include "kms/keys/key_set.hpp"
+#include "kms/rpc/bootstrap_info.hpp"
+#include "kms/rpc/meta_answer.hpp"
+#include "kms/rpc/rpc_error.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+namespace kms {
+
+/// The body of an answer, in the encoding that was asked for, or why there is none.
+using RpcResult = tl::expected<std::string, RpcError>;
+
+/// One call as a handler sees it; all borrowed for the call.
+struct RpcCall {
+    Format format = Format::json;
+    bool arguments_in_query = false;
+    std::string_view arguments;           ///< body or raw query string
+    std::string_view client_certificate;  ///< DER; empty when none was presented
+    runtime::WallTime now;
+};
+
+/// What the methods answer from. The parts outlive every call.
+struct KmsParts {
+    const keys::KeySet& keys;
+    std::string admin_token_hash;  ///< SHA-256, raw; empty = no token fits
+    bool quotes_enabled = true;    ///< core.onboard.quote_enabled
+    MetaAnswer& meta;
+    FactsSource* facts = nullptr;  ///< null when no authorisation service is asked
+};
+
+struct RpcMethod {
+    std::string_view name;
+    /// Methods that only compute. May run on a worker, so they touch nothing that changes.
+    RpcResult (*compute)(const KmsParts&, const RpcCall&);
+    /// Methods that may wait; exactly one of the two is set. The call stays valid until the
+    /// coroutine ends.
+    runtime::Task<RpcResult> (*wait)(KmsParts&, const RpcCall&, runtime::Deadline);
+    bool releases_keys;  ///< counted as attestation requests
+};
+
+/// All methods of the service.
+std::span<const RpcMethod> kms_methods();
+const RpcMethod* find_method(std::string_view name);
+
+/// Whether a certificate holds one of the extensions that carry an attestation.
+bool carries_attestation(std::string_view certificate_der);
+
+}  // namespace kms

@@ -1,0 +1,319 @@
+#include "launcher/runtime/http_session.hpp"
+
+#include "launcher/runtime/log.hpp"
+
+#include <array>
+#include <ctime>
+#include <exception>
+#include <optional>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+namespace runtime {
+namespace {
+
+namespace http = boost::beast::http;
+using Parser = http::request_parser<http::string_body>;
+
+constexpr std::uint64_t kDiscardBytes = 64ULL * 1024 * 1024;  ///< of a body that is too large
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+void enter(HttpSessionContext& context, HttpSession& session, HttpPhase phase,
+           std::chrono::milliseconds limit) {
+    session.phase = phase;
+    session.phase_limit = context.clock.now() + limit;
+}
+
+/// The Date header's value; made once a second.
+const std::string& date_now(HttpSessionContext& context) {
+    const std::time_t second = std::chrono::system_clock::to_time_t(context.clock.wall_now());
+    if (second != context.date_second || context.date.empty()) {
+        std::tm calendar{};
+        gmtime_r(&second, &calendar);
+        std::array<char, 40> text{};
+        std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &calendar);
+        context.date = text.data();
+        context.date_second = second;
+    }
+    return context.date;
+}
+
+struct Framing {
+    bool head_only = false;
+    bool keep_alive = true;
+    bool http_1_0 = false;
+};
+
+std::string serialize(HttpSessionContext& context, const HttpServerReply& reply, Framing framing) {
+    std::string text;
+    text.reserve(256 + (framing.head_only ? 0 : reply.body.size()));
+    text += framing.http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ";
+    text += std::to_string(reply.status);
+    text += ' ';
+    const auto reason = http::obsolete_reason(http::int_to_status(reply.status));
+    text.append(reason.data(), reason.size());
+    const auto add = [&text](std::string_view name, std::string_view value) {
+        text.append("\r\n").append(name).append(": ").append(value);
+    };
+    if (!reply.content_type.empty()) add("content-type", reply.content_type);
+    for (const auto& header : reply.headers) add(header.name, header.value);
+    add("content-length", std::to_string(reply.body.size()));
+    if (!framing.keep_alive)
+        add("connection", "close");
+    else if (framing.http_1_0)
+        add("connection", "keep-alive");
+    add("date", date_now(context));
+    text += "\r\n\r\n";
+    if (!framing.head_only) text += reply.body;
+    return text;
+}
+
+/// Splits the target into path and query; absolute forms lose scheme and host, a fragment is
+/// dropped.
+void split_target(HttpServerRequest& request) {
+    std::string_view rest = request.target;
+    if (const auto scheme = rest.find("://");
+        scheme != std::string_view::npos && rest.front() != '/') {
+        const auto path = rest.find_first_of("/?#", scheme + 3);
+        rest = path == std::string_view::npos ? "/" : rest.substr(path);
+    }
+    rest = rest.substr(0, rest.find('#'));
+    const auto question = rest.find('?');
+    request.path = rest.substr(0, question);
+    if (question != std::string_view::npos) request.query = rest.substr(question + 1);
+}
+
+HttpServerRequest head_of(const Parser& parser, const HttpSession& session) {
+    const auto& message = parser.get();
+    HttpServerRequest request;
+    request.method = std::string(message.method_string());
+    request.target = std::string(message.target());
+    request.headers.reserve(8);
+    for (const auto& field : message)
+        request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
+    split_target(request);
+    request.peer_address = session.peer_address;
+    request.peer_port = session.peer_port;
+    return request;
+}
+
+/// Feeds what is pending to the parser, reading more when it needs more, until `done` says so.
+template <class Done>
+Task<IoOutcome> parse_until(HttpSession& session, std::string& pending, Parser& parser,
+                            boost::beast::error_code& error, Done done) {
+    while (!done(parser)) {
+        const std::size_t used = parser.put(asio::buffer(pending), error);
+        pending.erase(0, used);
+        if (error == http::error::need_more) error = {};
+        if (error) co_return IoOutcome::failed;
+        if (done(parser)) break;
+        if (used != 0 && !pending.empty()) continue;
+        if (const IoOutcome read = co_await session.connection.read_append(pending);
+            read != IoOutcome::ok)
+            co_return read;
+    }
+    co_return IoOutcome::ok;
+}
+
+/// Reads and drops what is left of an announced body. A peer that is still sending would otherwise
+/// be reset before it has read the answer. False when the connection is lost.
+Task<bool> discard(HttpSession& session, std::string& pending, std::uint64_t length) {
+    std::uint64_t dropped = std::min<std::uint64_t>(pending.size(), length);
+    pending.clear();
+    while (dropped < length) {
+        if (co_await session.connection.read_append(pending) != IoOutcome::ok) co_return false;
+        dropped += pending.size();
+        pending.clear();
+    }
+    co_return true;
+}
+
+/// Reads the body into `request`, within `limit` bytes. False when the connection is lost.
+Task<bool> read_body(HttpSessionContext& context, HttpSession& session, std::string& pending,
+                     Parser& parser, HttpServerRequest& request) {
+    const std::size_t limit = context.options.body_limit ? context.options.body_limit(request)
+                                                         : context.options.bounds.body_bytes;
+    if (const auto length = parser.content_length(); length && *length > limit) {
+        request.body_fault = BodyFault::too_large;
+        if (request.header("expect").empty() && *length <= kDiscardBytes) {
+            enter(context, session, HttpPhase::body, context.options.bounds.body);
+            co_return co_await discard(session, pending, *length);
+        }
+        co_return true;
+    }
+    if (parser.is_done()) co_return true;
+    parser.body_limit(limit);
+    parser.eager(true);
+    enter(context, session, HttpPhase::body, context.options.bounds.body);
+    if (boost::beast::iequals(request.header("expect"), "100-continue") &&
+        co_await session.connection.write_all(kContinue) != IoOutcome::ok)
+        co_return false;
+    boost::beast::error_code error;
+    const IoOutcome outcome = co_await parse_until(session, pending, parser, error,
+                                                   [](const Parser& p) { return p.is_done(); });
+    if (outcome == IoOutcome::ok)
+        request.body = std::move(parser.get().body());
+    else if (error == http::error::body_limit)
+        request.body_fault = BodyFault::too_large;
+    else if (error || outcome == IoOutcome::end)
+        request.body_fault = BodyFault::broken;
+    else
+        co_return false;
+    co_return true;
+}
+
+Task<HttpServerReply> answer(HttpSessionContext& context, HttpSession& session,
+                             HttpServerRequest& request) {
+    auto& counters = context.counters;
+    if (counters.requests_in_flight.load() >=
+        static_cast<std::int64_t>(context.options.bounds.requests_in_flight)) {
+        counters.requests_refused.add();
+        co_return HttpServerReply{
+            503, "text/plain; charset=utf-8", "too many requests at work\n", {}, false};
+    }
+    counters.requests.add();
+    counters.requests_in_flight.fetch_add(1);
+    const auto limit = context.options.bounds.handler;
+    enter(context, session, HttpPhase::handler, limit);
+    HttpServerReply reply;
+    try {
+        reply =
+            co_await context.options.handler(request, Deadline::after(context.clock.now(), limit));
+    } catch (const std::exception& failure) {
+        log_error(context.options.log_target, "a request handler failed",
+                  {kv("error", failure.what())});
+        reply = HttpServerReply{500, "text/plain; charset=utf-8", "internal error\n", {}, true};
+    }
+    counters.requests_in_flight.fetch_sub(1);
+    co_return reply;
+}
+
+/// Ends a connection whose request head cannot be understood: a status and nothing else.
+void refuse_head(HttpSessionContext& context, HttpSession& session, unsigned status) {
+    context.counters.heads_refused.add();
+    HttpServerReply reply;
+    reply.status = status;
+    session.connection.write_now(serialize(context, reply, {.keep_alive = false}));
+}
+
+unsigned status_for(const boost::beast::error_code& error) {
+    return error == http::error::header_limit ? 431U : 400U;
+}
+
+/// Serves one request. False when the connection is to be closed.
+Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::string& pending,
+                     bool last) {
+    const HttpBounds& bounds = context.options.bounds;
+    enter(context, session, HttpPhase::head, bounds.head);
+    std::optional<Parser> parser(std::in_place);
+    parser->header_limit(static_cast<std::uint32_t>(bounds.head_bytes));
+    parser->body_limit(boost::none);
+    boost::beast::error_code error;
+    const IoOutcome head = co_await parse_until(session, pending, *parser, error,
+                                                [](const Parser& p) { return p.is_header_done(); });
+    if (head != IoOutcome::ok) {
+        if (error) refuse_head(context, session, status_for(error));
+        if (session.expired) refuse_head(context, session, 408);
+        co_return false;
+    }
+    HttpServerRequest request = head_of(*parser, session);
+    if (session.connection.is_tls())
+        request.client_certificate = session.connection.client_certificate();
+    if (request.headers.size() > bounds.head_fields ||
+        request.target.size() > bounds.target_bytes) {
+        refuse_head(context, session, request.target.size() > bounds.target_bytes ? 414U : 431U);
+        co_return false;
+    }
+    if (!co_await read_body(context, session, pending, *parser, request)) co_return false;
+    Framing framing;
+    framing.head_only = request.method == "HEAD";
+    framing.http_1_0 = parser->get().version() == 10;
+    framing.keep_alive =
+        parser->get().keep_alive() && !last && request.body_fault == BodyFault::none;
+    parser.reset();  // idle and working sessions keep no parser
+
+    HttpServerReply reply = co_await answer(context, session, request);
+    framing.keep_alive = framing.keep_alive && !reply.close && !context.stopping;
+    enter(context, session, HttpPhase::write, bounds.write);
+    const IoOutcome written =
+        co_await session.connection.write_all(serialize(context, reply, framing));
+    co_return written == IoOutcome::ok&& framing.keep_alive;
+}
+
+Task<void> serve_requests(HttpSessionContext& context, HttpSession& session) {
+    const HttpBounds& bounds = context.options.bounds;
+    if (session.connection.is_tls()) {
+        enter(context, session, HttpPhase::handshake, bounds.handshake);
+        if (co_await session.connection.handshake() != IoOutcome::ok) {
+            context.counters.handshakes_failed.add();
+            co_return;
+        }
+    }
+    std::string pending;  // bytes read ahead of the request at work
+    for (std::size_t served = 0; !context.stopping; ++served) {
+        if (pending.empty()) {
+            std::string().swap(pending);
+            enter(context, session, served == 0 ? HttpPhase::first_byte : HttpPhase::idle,
+                  served == 0 ? bounds.first_byte : bounds.idle);
+            if (co_await session.connection.read_append(pending) != IoOutcome::ok) co_return;
+        }
+        const bool last =
+            bounds.requests_per_connection != 0 && served + 1 >= bounds.requests_per_connection;
+        if (!co_await serve_one(context, session, pending, last)) co_return;
+    }
+}
+
+Counter& counter_of(HttpServerCounters& counters, HttpPhase phase) {
+    switch (phase) {
+        case HttpPhase::handshake:
+            return counters.timeouts_handshake;
+        case HttpPhase::first_byte:
+            return counters.timeouts_first_byte;
+        case HttpPhase::head:
+            return counters.timeouts_head;
+        case HttpPhase::body:
+            return counters.timeouts_body;
+        case HttpPhase::handler:
+        case HttpPhase::write:
+            return counters.timeouts_write;
+        case HttpPhase::idle:
+            return counters.timeouts_idle;
+    }
+    return counters.timeouts_idle;
+}
+
+}  // namespace
+
+std::string_view HttpServerRequest::header(std::string_view name) const {
+    for (const auto& entry : headers)
+        if (boost::beast::iequals(entry.name, name)) return entry.value;
+    return {};
+}
+
+Task<void> serve(HttpSessionContext& context, HttpSession& session) {
+    try {
+        co_await serve_requests(context, session);
+    } catch (const std::exception& failure) {
+        // Only the end of a drain cancels a session; anything else is a bug worth a line.
+        if (!context.stopping)
+            log_error(context.options.log_target, "a session failed",
+                      {kv("error", failure.what())});
+    }
+    session.connection.close();
+}
+
+bool expire_if_due(HttpSessionContext& context, HttpSession& session, TimePoint now) {
+    if (session.expired) return true;
+    // A handler has its own deadline and answers in its own words; the connection's life still
+    // bounds it.
+    const bool phase_over = now >= session.phase_limit && session.phase != HttpPhase::handler;
+    if (!phase_over && now < session.connection_limit) return false;
+    session.expired = true;
+    counter_of(context.counters, session.phase).add();
+    session.connection.cancel();
+    return true;
+}
+
+}  // namespace runtime

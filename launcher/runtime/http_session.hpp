@@ -1,0 +1,51 @@
+/// One HTTP/1.1 session of the server: the story of a connection from handshake to close. Internal
+/// to the HTTP server.
+#pragma once
+
+#include "launcher/runtime/http_connection.hpp"
+#include "launcher/runtime/http_server.hpp"
+
+#include <ctime>
+#include <string>
+
+#include <boost/asio/cancellation_signal.hpp>
+
+namespace runtime {
+
+/// What a session waits for; each phase has its own bound and counter.
+enum class HttpPhase { handshake, first_byte, head, body, handler, write, idle };
+
+/// State that the sweep looks at. Belongs to the server's strand.
+struct HttpSession {
+    HttpSession(HttpConnection accepted, std::string address, std::uint16_t port)
+        : connection(std::move(accepted)), peer_address(std::move(address)), peer_port(port) {}
+
+    HttpConnection connection;
+    std::string peer_address;
+    std::uint16_t peer_port;
+    HttpPhase phase = HttpPhase::handshake;
+    TimePoint phase_limit = TimePoint::max();  ///< when the phase has taken too long
+    TimePoint connection_limit = TimePoint::max();
+    TimePoint accepted_at{};
+    bool expired = false;               ///< a limit fired; the session is on its way out
+    asio::cancellation_signal abandon;  ///< ends a handler at the end of a drain
+};
+
+/// What a session needs of its server; outlives every session.
+struct HttpSessionContext {
+    Clock& clock;
+    const HttpServerOptions& options;
+    HttpServerCounters& counters;
+    bool stopping = false;  ///< no further request is read
+    std::string date{};     ///< value of the Date header
+    std::time_t date_second = 0;
+};
+
+/// Serves requests until the connection ends. Never throws.
+Task<void> serve(HttpSessionContext& context, HttpSession& session);
+
+/// Whether a limit of the session has passed at `now`; then its counter was increased and the
+/// session told to end.
+bool expire_if_due(HttpSessionContext& context, HttpSession& session, TimePoint now);
+
+}  // namespace runtime

@@ -1,0 +1,33 @@
+/// TLS contexts for servers and clients.
+#pragma once
+
+#include "launcher/runtime/openssl_ptr.hpp"
+#include "launcher/runtime/result.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace runtime {
+
+/// A TLS server identity and its policy: TLS 1.2 and 1.3 with AEAD suites, groups X25519, P-256,
+/// P-384, client preference, ALPN "http/1.1". Source: spec "kms-protocol" section 2.1.
+struct TlsServerOptions {
+    std::string certificate_pem;  ///< leaf first; only what is given is sent
+    std::string_view key_pem;     ///< PKCS#8; borrowed for the call, never copied into a string
+    std::string client_ca_pem;    ///< anchors for client certificates; empty = none are asked for
+    bool client_certificate_required = false;
+};
+
+class TlsServerContext {
+  public:
+    /// Errors (invalid_argument): unreadable certificate or key, or a key that does not belong to
+    /// the certificate.
+    static Result<TlsServerContext> create(const TlsServerOptions& options);
+    SSL_CTX* native() const { return context_.get(); }
+
+  private:
+    explicit TlsServerContext(OwnedSslCtx context) : context_(std::move(context)) {}
+    OwnedSslCtx context_;
+};
+
+}  // namespace runtime

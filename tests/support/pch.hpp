@@ -1,0 +1,7 @@
+#pragma once
+
+#include "launcher/runtime/pch.hpp"
+
+#include <sstream>
+
+#include <catch2/catch.hpp>
