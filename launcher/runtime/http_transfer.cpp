@@ -353,6 +353,7 @@ void HttpTransfer::measure(TimePoint now) {
         return std::chrono::microseconds(microseconds);
     };
     result.request_sent = sent;
+    result.answer_began = head_bytes_ > 0;
     result.reused_connection = sent && !sent_on_new;
     if (!result.reused_connection) {
         result.times.resolved = span(CURLINFO_NAMELOOKUP_TIME_T);
