@@ -4,6 +4,7 @@
 #include "kms/rpc/kms.pb.h"
 #include "kms/rpc/rust_words.hpp"
 
+#include <array>
 #include <iterator>
 
 namespace kms {
@@ -44,6 +45,25 @@ std::string RpcError::text() const {
         append_cause(out += '\n', chain[i], number + ": ", "       ");
     }
     return out;
+}
+
+RpcError rpc_error(const runtime::Error& error) {
+    std::string_view rest = error.context;
+    std::vector<std::string> chain;
+    bool cut = true;
+    while (cut) {
+        cut = false;
+        for (const std::string_view link : kLinks) {
+            if (!rest.starts_with(link) || !rest.substr(link.size()).starts_with(": ")) continue;
+            chain.emplace_back(link);
+            rest.remove_prefix(link.size() + 2);
+            cut = true;
+        }
+    }
+    chain.emplace_back(rest);
+    RpcError result(std::move(chain.front()));
+    std::move(chain.begin() + 1, chain.end(), std::back_inserter(result.chain));
+    return result;
 }
 
 std::string encode_error(Format format, const RpcError& error) {

@@ -1,0 +1,232 @@
+#include "kms/rpc/csr.hpp"
+
+#include "kms/crypto/der.hpp"
+#include "kms/crypto/p256.hpp"
+#include "kms/evidence/report_data.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+namespace kms {
+namespace {
+
+using crypto::der::Peeler;
+using runtime::Reader;
+using tl::make_unexpected;
+
+constexpr std::string_view kCannotParse = "Failed to parse csr";
+constexpr std::string_view kCannotVerify = "Failed to verify csr signature";
+constexpr std::string_view kCannotUpgrade = "Failed to upgrade csr v1 to v2";
+
+Error bad(std::string text) {
+    return Error{ErrorCode::invalid_argument, std::move(text)};
+}
+
+/// A SCALE length in its shortest form (spec section 4.1); lengths above 4 GiB have no use here.
+Result<std::size_t> compact(Reader& in) {
+    TRY(const std::uint8_t first, in.u8());
+    std::size_t value = first >> 2;
+    std::size_t smallest = 0;
+    switch (first & 3) {
+        case 0:
+            break;
+        case 1: {
+            TRY(const std::uint8_t next, in.u8());
+            value |= static_cast<std::size_t>(next) << 6;
+            smallest = 1U << 6;
+            break;
+        }
+        case 2: {
+            TRY(const ByteView rest, in.take(3));
+            for (std::size_t i = 0; i < rest.size(); ++i)
+                value |= static_cast<std::size_t>(rest[i]) << (6 + 8 * i);
+            smallest = 1U << 14;
+            break;
+        }
+        default: {
+            if (first != 3) return bad("a length of more than 32 bits");
+            TRY(const std::uint32_t number, in.u32_le());
+            value = number;
+            smallest = 1U << 30;
+        }
+    }
+    if (value < smallest) return bad("a length that is not in its shortest form");
+    return value;
+}
+
+Result<ByteView> bytes(Reader& in) {
+    TRY(const std::size_t size, compact(in));
+    return in.take(size);
+}
+
+Result<std::string> text(Reader& in) {
+    TRY(const ByteView run, bytes(in));
+    if (!runtime::is_utf8(runtime::as_text(run))) return bad("a text that is not UTF-8");
+    return std::string(runtime::as_text(run));
+}
+
+Result<bool> boolean(Reader& in) {
+    TRY(const std::uint8_t byte, in.u8());
+    if (byte > 1) return bad("a truth value that is neither 0 nor 1");
+    return byte == 1;
+}
+
+Result<std::vector<std::string>> texts(Reader& in) {
+    TRY(const std::size_t count, compact(in));
+    if (count > in.left()) return bad("a list that is longer than the request");
+    std::vector<std::string> list;
+    list.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        TRY(std::string one, text(in));
+        list.push_back(std::move(one));
+    }
+    return list;
+}
+
+Result<std::optional<crypto::sys_seconds>> optional_time(Reader& in) {
+    TRY(const bool present, boolean(in));
+    if (!present) return std::optional<crypto::sys_seconds>();
+    TRY(const std::uint64_t seconds, in.u64_le());
+    // Beyond the year 9999 either way; the issuer refuses such dates.
+    constexpr std::uint64_t kLatest = 1ULL << 40;
+    const auto bounded = static_cast<std::int64_t>(std::min(seconds, kLatest));
+    return std::optional(crypto::sys_seconds(std::chrono::seconds(bounded)));
+}
+
+/// The members that all forms begin with.
+Result<CertificateRequest> common_part(Reader& in) {
+    CertificateRequest request;
+    TRY(request.confirm, text(in).within("confirm"));
+    TRY(const ByteView key, bytes(in).within("pubkey"));
+    request.public_key.assign(key.begin(), key.end());
+    TRY(const bool has_organisation, boolean(in).within("org_name"));
+    if (has_organisation) {
+        TRY(request.certificate.subject.organisation, text(in).within("org_name"));
+    }
+    TRY(request.certificate.subject.common_name, text(in).within("subject"));
+    TRY(request.certificate.alt_names, texts(in).within("subject_alt_names"));
+    TRY(request.certificate.server_auth, boolean(in).within("usage_server_auth"));
+    TRY(request.certificate.client_auth, boolean(in).within("usage_client_auth"));
+    TRY(request.wants_attestation, boolean(in).within("ext_quote"));
+    return request;
+}
+
+Result<CertificateRequest> decode_v2a(ByteView csr) {
+    Reader in(csr);
+    TRY(CertificateRequest request, common_part(in));
+    TRY(request.attestation, decode_attestation_v0(in).within("attestation"));
+    if (!in.at_end()) return bad("there is something behind the attestation");
+    return request;
+}
+
+Result<CertificateRequest> decode_v2b(ByteView csr) {
+    Reader in(csr);
+    TRY(CertificateRequest request, common_part(in));
+    TRY(request.wants_app_info, boolean(in).within("ext_app_info"));
+    TRY(request.certificate.not_before, optional_time(in).within("not_before"));
+    TRY(request.certificate.not_after, optional_time(in).within("not_after"));
+    TRY(request.attestation, decode_attestation(in.rest()).within("attestation"));
+    return request;
+}
+
+bool is_bound(const CertificateRequest& request) {
+    return std::ranges::equal(request.attestation.report_data,
+                              ratls_report_data(request.public_key));
+}
+
+/// Both layouts have the same version number. The evidence tells: it binds the key in one of them.
+Result<CertificateRequest> decode_v2(ByteView csr) {
+    Result<CertificateRequest> a = decode_v2a(csr);
+    if (a && is_bound(*a)) return a;
+    Result<CertificateRequest> b = decode_v2b(csr);
+    if (b && is_bound(*b)) return b;
+    if (a) return a;
+    if (b) return b;
+    return bad("it has neither layout of version 2: " + a.error().context + "; or " +
+               b.error().context);
+}
+
+struct V1Request {
+    CertificateRequest request;
+    ByteView quote, event_log;
+};
+
+Result<V1Request> decode_v1(ByteView csr) {
+    Reader in(csr);
+    V1Request v1;
+    TRY(v1.request, common_part(in));
+    TRY(v1.quote, bytes(in).within("quote"));
+    TRY(v1.event_log, bytes(in).within("event_log"));
+    if (!in.at_end()) return bad("there is something behind the event log");
+    return v1;
+}
+
+/// The point of a key whose algorithm is that of elliptic curves. Errors in the protocol's words.
+tl::expected<crypto::P256Point, RpcError> signing_key(ByteView spki) {
+    constexpr std::uint8_t kEcPublicKey[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01};
+    const auto unreadable = [](std::string why) {
+        return make_unexpected(RpcError("Failed to parse pubkey", {std::move(why)}));
+    };
+    Peeler outer(spki);
+    const auto sequence = outer.take(crypto::der::kSequence);
+    if (!sequence) return unreadable(sequence.error().context);
+    Peeler parts(*sequence);
+    const auto algorithm = parts.take(crypto::der::kSequence);
+    if (!algorithm) return unreadable(algorithm.error().context);
+    const auto bits = parts.take(crypto::der::kBitString);
+    if (!bits) return unreadable(bits.error().context);
+    Peeler identifiers(*algorithm);
+    const auto oid = identifiers.take(crypto::der::kOid);
+    if (!oid) return unreadable(oid.error().context);
+    if (!std::ranges::equal(*oid, kEcPublicKey))
+        return make_unexpected(RpcError("Unsupported algorithm"));
+    crypto::P256Point point{};
+    if (bits->size() != 1 + point.size() || bits->front() != 0)
+        return make_unexpected(RpcError("Invalid signature"));
+    std::ranges::copy(bits->subspan(1), point.begin());
+    return point;
+}
+
+tl::expected<void, RpcError> verify(const CertificateRequest& request, ByteView csr,
+                                    ByteView signature) {
+    const auto key = signing_key(request.public_key);
+    if (!key) return make_unexpected(RpcError(key.error()).within(std::string(kCannotVerify)));
+    const bool good = crypto::verifies(*key, csr, signature);
+    if (!good || request.confirm != kCsrConfirmation)
+        return make_unexpected(RpcError(std::string(kCannotVerify),
+                                        {good ? "Invalid confirm word" : "Invalid signature"}));
+    return {};
+}
+
+template <class T>
+tl::expected<T, RpcError> parsed(Result<T> decoded) {
+    if (decoded) return std::move(*decoded);
+    return make_unexpected(
+        RpcError(std::string(kCannotParse), {std::move(decoded.error().context)}));
+}
+
+}  // namespace
+
+tl::expected<CertificateRequest, RpcError> open_csr(CsrForm form, ByteView csr,
+                                                    ByteView signature) {
+    if (form == CsrForm::v2) {
+        auto request = parsed(decode_v2(csr));
+        if (!request) return request;
+        if (auto verified = verify(*request, csr, signature); !verified)
+            return make_unexpected(std::move(verified.error()));
+        return request;
+    }
+    auto v1 = parsed(decode_v1(csr));
+    if (!v1) return make_unexpected(std::move(v1.error()));
+    if (auto verified = verify(v1->request, csr, signature); !verified)
+        return make_unexpected(std::move(verified.error()));
+    auto attestation = attestation_of_quote_and_log(v1->quote, runtime::as_text(v1->event_log));
+    if (!attestation)
+        return make_unexpected(
+            rpc_error(attestation.error()).within(std::string(kCannotUpgrade)));
+    v1->request.attestation = std::move(*attestation);
+    return std::move(v1->request);
+}
+
+}  // namespace kms
