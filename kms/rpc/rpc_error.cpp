@@ -10,6 +10,14 @@
 namespace kms {
 namespace {
 
+/// Sentences of the protocol that stand before a cause.
+constexpr std::array<std::string_view, 7> kLinks = {
+    "Failed to decode os image hash", "Failed to parse vm config",
+    "Failed to parse tdx_event_log",  "Invalid TDX quote",
+    "Failed to get collateral",       "Failed to verify os image hash",
+    "error decoding response body",
+};
+
 /// Appends `cause`; the lines after its first one stand under the first one's text.
 void append_cause(std::string& out, std::string_view cause, std::string_view first_indent,
                   std::string_view indent) {

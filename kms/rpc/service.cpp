@@ -1,7 +1,10 @@
 #include "kms/rpc/service.hpp"
 
+#include "kms/rpc/arguments.hpp"
+#include "kms/rpc/attested_peer.hpp"
 #include "kms/rpc/framework_page.hpp"
 #include "launcher/runtime/log.hpp"
+#include "launcher/runtime/secret.hpp"
 
 #include <algorithm>
 
@@ -17,9 +20,6 @@ using runtime::Task;
 
 constexpr std::string_view kLogTarget = "kms::rpc";
 constexpr std::array<std::string_view, 2> kPages = {"/health", "/metrics"};
-/// Arguments up to this size are decoded on the I/O thread: well under a millisecond of work.
-constexpr std::size_t kInlineArguments = 64 * 1024;
-
 RpcError body_error(BodyFault fault) {
     if (fault == BodyFault::too_large) return {"failed to read data", {"payload too large"}};
     return {"failed to read data",
@@ -81,7 +81,11 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
     const RpcMethod* method = find_method(route.method);
     Format format = route.format;
     RpcResult result;
-    if (request.body_fault != BodyFault::none) {
+    auto caller = co_await caller_of(request, deadline);
+    if (!caller) {
+        format = route.early_error_format;
+        result = tl::make_unexpected(std::move(caller.error()));
+    } else if (request.body_fault != BodyFault::none) {
         format = route.early_error_format;
         result = tl::make_unexpected(body_error(request.body_fault));
     } else if (method == nullptr) {
@@ -91,7 +95,7 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
         rpc.format = format;
         rpc.arguments_in_query = route.arguments_in_query;
         rpc.arguments = route.arguments_in_query ? request.query : request.body;
-        rpc.client_certificate = request.client_certificate;
+        rpc.caller = caller->has_value() ? &**caller : nullptr;
         rpc.now = clock_.wall_now();
         result = co_await run(*method, rpc, deadline);
     }
@@ -106,11 +110,29 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
             kLogTarget, result ? "answered" : "answered with an error",
             {kv("method", route.method), kv("peer", request.peer_address), kv("took", took),
              kv("error", result ? "" : result.error().chain.front())});
-    co_return rpc_reply(format, result);
+    HttpServerReply reply = rpc_reply(format, result);
+    reply.secret = result.has_value() && method != nullptr && method->releases_keys;
+    if (result && reply.secret) runtime::wipe(*result);
+    co_return reply;
+}
+
+/// Evidence is verified before anything else of a request is looked at, also when nobody needs it.
+Task<CallerResult> KmsService::caller_of(const HttpServerRequest& request, Deadline deadline) {
+    if (request.client_certificate.empty()) co_return std::nullopt;
+    if (verifications_at_work_ >= options_.verifications)
+        co_return tl::make_unexpected(
+            RpcError("invalid quote", {"too many quotes are being verified; try again later"}));
+    ++verifications_at_work_;
+    auto caller = co_await attested_peer(
+        request.client_certificate, parts_.release.verifier,
+        deadline.narrowed(clock_.now(), parts_.release.verification_limit));
+    --verifications_at_work_;
+    co_return caller;
 }
 
 Task<RpcResult> KmsService::run(const RpcMethod& method, const RpcCall& call, Deadline deadline) {
-    if (method.wait != nullptr) co_return co_await method.wait(parts_, call, deadline);
+    if (method.wait != nullptr) 
+        co_return co_await method.wait(parts_, {clock_, workers_}, call, deadline);
     if (call.arguments.size() <= kInlineArguments) co_return method.compute(parts_, call);
     auto result = co_await workers_.run(clock_, deadline,
                                         [&method, &call, this]() -> runtime::Result<RpcResult> {

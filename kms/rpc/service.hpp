@@ -23,7 +23,11 @@ struct ServiceOptions {
     bool metrics_enabled = true;
     bool quotes_enabled = true;  ///< for the gauge that shows weakened modes
     bool dev_mode = false;
+    std::size_t verifications = 64;  ///< quotes being verified at a time
 };
+
+/// Who calls: nobody known, a verified machine, or why the evidence is refused.
+using CallerResult = tl::expected<std::optional<AttestedCaller>, RpcError>;
 
 class KmsService {
   public:
@@ -47,6 +51,8 @@ class KmsService {
     runtime::Task<runtime::HttpServerReply> call(const Route& route,
                                                  const runtime::HttpServerRequest& request,
                                                  runtime::Deadline deadline);
+    runtime::Task<CallerResult> caller_of(const runtime::HttpServerRequest& request,
+                                          runtime::Deadline deadline);
     runtime::Task<RpcResult> run(const RpcMethod& method, const RpcCall& call,
                                  runtime::Deadline deadline);
     void count(const RpcMethod* method, bool failed, runtime::Duration took);
@@ -66,6 +72,7 @@ class KmsService {
     std::array<MethodCounters, 8>
         methods_;  ///< by place in kms_methods(); the last one for unknown methods
     runtime::Counter attestation_requests_, attestation_failures_;
+    std::size_t verifications_at_work_ = 0;
     const runtime::HttpServerCounters* http_ = nullptr;
 };
 
