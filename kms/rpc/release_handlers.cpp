@@ -121,9 +121,9 @@ Task<RpcResult> get_app_key(KmsParts& parts, Worker worker, const RpcCall& call,
     constexpr const char* kContext = "App not allowed";
     if (call.caller == nullptr)
         co_return make_unexpected(RpcError("No attestation provided").within(kContext));
-    auto allowed = co_await allow(parts, worker, *call.caller,
-                                  {BootKind::app, AppInfoAt::run_time, request->vm_config()},
-                                  deadline);
+    // A named value: GCC 12 destroys a braced temporary inside of co_await twice.
+    const BootQuestion question{BootKind::app, AppInfoAt::run_time, request->vm_config()};
+    auto allowed = co_await allow(parts, worker, *call.caller, question, deadline);
     if (!allowed) co_return make_unexpected(std::move(allowed.error()).within(kContext));
     if (auto released = platform_is_released(parts.release, *call.caller->evidence); !released)
         co_return make_unexpected(std::move(released.error()));
@@ -138,15 +138,15 @@ Task<RpcResult> get_kms_key(KmsParts& parts, Worker worker, const RpcCall& call,
         co_return make_unexpected(std::move(self.error()));
     if (parts.quotes_enabled) {
         if (call.caller == nullptr) co_return make_unexpected(RpcError("No attestation provided"));
-        auto allowed = co_await allow(parts, worker, *call.caller,
-                                      {BootKind::kms, AppInfoAt::run_time, request->vm_config()},
-                                      deadline);
+        const BootQuestion question{BootKind::kms, AppInfoAt::run_time, request->vm_config()};
+        auto allowed = co_await allow(parts, worker, *call.caller, question, deadline);
         if (!allowed) co_return make_unexpected(std::move(allowed.error()));
         if (auto released = platform_is_released(parts.release, *call.caller->evidence); !released)
             co_return make_unexpected(std::move(released.error()));
     } else if (parts.release.authority.kind() == AuthorityKind::none_refusing) {
         // With quotes off nothing is asked; with nobody to ask, that must have been written out.
-        auto refused = co_await parts.release.authority.decide(BootKind::kms, {}, deadline);
+        const BootInfo nobody;
+        auto refused = co_await parts.release.authority.decide(BootKind::kms, nobody, deadline);
         co_return make_unexpected(RpcError(refused ? "refused" : refused.error().context));
     }
     co_return root_keys(parts, call);
@@ -168,9 +168,8 @@ Task<RpcResult> sign_cert(KmsParts& parts, Worker worker, const RpcCall& call, D
         deadline.narrowed(worker.clock.now(), parts.release.verification_limit));
     if (!caller)
         co_return make_unexpected(std::move(caller.error()).within("Quote verification failed"));
-    auto allowed = co_await allow(parts, worker, std::move(*caller),
-                                  {BootKind::app, AppInfoAt::boot_time, std::move(vm_config)},
-                                  deadline);
+    const BootQuestion question{BootKind::app, AppInfoAt::boot_time, std::move(vm_config)};
+    auto allowed = co_await allow(parts, worker, std::move(*caller), question, deadline);
     if (!allowed) co_return make_unexpected(std::move(allowed.error()));
     if (auto released = platform_is_released(parts.release, *evidence); !released)
         co_return make_unexpected(std::move(released.error()));

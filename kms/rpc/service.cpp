@@ -131,8 +131,10 @@ Task<CallerResult> KmsService::caller_of(const HttpServerRequest& request, Deadl
 }
 
 Task<RpcResult> KmsService::run(const RpcMethod& method, const RpcCall& call, Deadline deadline) {
-    if (method.wait != nullptr) 
-        co_return co_await method.wait(parts_, {clock_, workers_}, call, deadline);
+    if (method.wait != nullptr) {
+        const Worker worker{clock_, workers_};
+        co_return co_await method.wait(parts_, worker, call, deadline);
+    }
     if (call.arguments.size() <= kInlineArguments) co_return method.compute(parts_, call);
     auto result = co_await workers_.run(clock_, deadline,
                                         [&method, &call, this]() -> runtime::Result<RpcResult> {
