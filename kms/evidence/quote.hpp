@@ -54,7 +54,6 @@ struct Quote {
 /// end that comes too early.
 Result<Quote> parse_quote(ByteView bytes);
 
-/// The TD report of a quote of which only the front need be there: what "from quote and event log"
 /// looks at. Errors (invalid_argument): as parse_quote, and "Invalid TDX report" for an enclave's
 /// quote.
 Result<TdReport> td_report_of(ByteView quote);

@@ -24,7 +24,7 @@ Verdict<void> check_key_binding(const Attestation& attestation, ByteView spki_de
 Verdict<void> check_report_data_payload(const Attestation& attestation);
 
 /// Whether what hangs on a quote agrees with it: stages dstack_policy, rtmr3, report_data,
-/// event_preimages. Of TDX only; another platform is refused at stage platform.
+/// preimage. Of TDX only; another platform is refused at stage platform.
 Verdict<void> check_quote_content(const Attestation& attestation);
 
 /// The quote of an attestation that is verified as DCAP says: the bytes, or a refusal at stage

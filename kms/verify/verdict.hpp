@@ -37,7 +37,7 @@ enum class Stage {
     dstack_policy,
     rtmr3,            ///< the runtime events do not make the register
     report_data,      ///< the quote binds other report data than the attestation says
-    event_preimages,  ///< a runtime event of version 2 contradicts its own digest
+    preimage,  ///< a runtime event of version 2 contradicts its own digest
     platform,         ///< evidence of a kind that is not verified here
 };
 inline constexpr std::size_t kStageCount = static_cast<std::size_t>(Stage::platform) + 1;
