@@ -49,10 +49,7 @@ std::string prpc_url(std::string_view source_url) {
 
 KmsClient::KmsClient(runtime::HttpClient& http, runtime::Clock& clock, KmsClientOptions options,
                      Validator validator)
-    : http_(http),
-      clock_(clock),
-      options_(std::move(options)),
-      validator_(std::move(validator)) {}
+    : http_(http), clock_(clock), options_(std::move(options)), validator_(std::move(validator)) {}
 
 Task<tl::expected<std::string, RpcError>> KmsClient::call(std::string method, std::string arguments,
                                                           Deadline deadline) {
@@ -81,9 +78,9 @@ Task<tl::expected<std::string, RpcError>> KmsClient::call(std::string method, st
                 std::move(valid.error()).within("Failed to validate attestation"));
     }
     if (exchange.status < 200 || exchange.status > 299)
-        co_return make_unexpected(RpcError("Request failed with status=" +
-                                           status_phrase(exchange.status) +
-                                           ", error=" + quoted(exchange.body)));
+        co_return make_unexpected(
+            RpcError("Request failed with status=" + status_phrase(exchange.status) +
+                     ", error=" + quoted(exchange.body)));
     co_return std::move(exchange.body);
 }
 

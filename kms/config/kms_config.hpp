@@ -73,15 +73,16 @@ struct BoundsConfig {
     std::chrono::milliseconds webhook_info{4'000};     ///< one exchange that asks for its facts
     std::chrono::milliseconds webhook_decision{10'000};  ///< one exchange that asks for a decision
     std::uint64_t webhook_decisions = 64;                ///< decisions being asked for at a time
-    std::chrono::milliseconds verification{30'000};  ///< verifying one quote
-    std::uint64_t verifications = 64;                ///< quotes being verified at a time
-    std::chrono::milliseconds image_check{60'000};   ///< checking one operating system image
-    std::chrono::milliseconds guest_agent{10'000};   ///< one exchange with the guest agent
-    std::uint64_t guest_agent_calls = 8;             ///< exchanges with it at a time
+    std::chrono::milliseconds verification{30'000};      ///< verifying one quote
+    std::uint64_t verifications = 64;                    ///< quotes being verified at a time
+    std::chrono::milliseconds image_check{60'000};       ///< checking one operating system image
+    std::chrono::milliseconds guest_agent{10'000};       ///< one exchange with the guest agent
+    std::uint64_t guest_agent_calls = 8;                 ///< exchanges with it at a time
     std::chrono::milliseconds guest_agent_retry{5'000};  ///< until a failed certificate refresh is
                                                          ///< tried again
-    std::chrono::milliseconds source_connect{5'000};  ///< connecting to a KMS that has the keys
-    std::chrono::milliseconds source{60'000};         ///< one exchange with it
+    std::chrono::milliseconds source_connect{5'000};     ///< connecting to a KMS that has the keys
+    std::chrono::milliseconds source{60'000};            ///< one exchange with it
+    std::chrono::milliseconds onboarding{180'000};       ///< one Bootstrap or Onboard, all in all
     std::chrono::milliseconds facts_fresh{
         200};  ///< age up to which GetMeta passes chain facts on unasked
     std::chrono::milliseconds facts_settled{

@@ -146,6 +146,7 @@ void print_bounds(TomlText& out, const BoundsConfig& bounds) {
     out.span("guest_agent_retry", bounds.guest_agent_retry);
     out.span("source_connect", bounds.source_connect);
     out.span("source", bounds.source);
+    out.span("onboarding", bounds.onboarding);
     out.span("facts_fresh", bounds.facts_fresh);
     out.span("facts_settled", bounds.facts_settled);
     out.span("facts_wait", bounds.facts_wait);

@@ -182,6 +182,7 @@ void read_bounds(ConfigTable& core, BoundsConfig& bounds) {
         {"guest_agent_retry", &bounds.guest_agent_retry},
         {"source_connect", &bounds.source_connect},
         {"source", &bounds.source},
+        {"onboarding", &bounds.onboarding},
         {"stop", &bounds.stop},
     };
     for (const auto& [key, into] : spans) take_span(*table, key, *into);

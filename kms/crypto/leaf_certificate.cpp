@@ -25,7 +25,8 @@ Bytes copy(ByteView bytes) {
 }
 
 bool is_custom(ByteView oid) {
-    return oid.size() == std::size(kArc) + 1 && std::ranges::equal(oid.first(std::size(kArc)), kArc);
+    return oid.size() == std::size(kArc) + 1 &&
+           std::ranges::equal(oid.first(std::size(kArc)), kArc);
 }
 
 /// Takes an element that may be absent.

@@ -24,8 +24,8 @@ class LeafCertificate {
 
     /// The payload of an extension; nothing when the certificate has none. Errors
     /// (invalid_argument): "ASN1Error { kind: Invalid }" when the value is no OCTET STRING,
-    /// "ASN1Error { kind: Extra }" when something is behind it, "duplicate extension" when it stands
-    /// there twice.
+    /// "ASN1Error { kind: Extra }" when something is behind it, "duplicate extension" when it
+    /// stands there twice.
     Result<std::optional<Bytes>> payload(CustomExtension extension) const;
     /// Whether one of the extensions that carry an attestation is there, readable or not.
     bool carries_attestation() const;

@@ -197,17 +197,16 @@ bool verifies(const P256Point& point, ByteView message, ByteView signature) {
         return false;
     const OwnedParams parameters(OSSL_PARAM_BLD_to_param(builder.get()));
     EVP_PKEY* raw = nullptr;
-    const bool made = parameters != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
-                      EVP_PKEY_fromdata(context.get(), &raw, EVP_PKEY_PUBLIC_KEY,
-                                        parameters.get()) == 1;
+    const bool made =
+        parameters != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+        EVP_PKEY_fromdata(context.get(), &raw, EVP_PKEY_PUBLIC_KEY, parameters.get()) == 1;
     const runtime::OwnedPkey key(raw);
     const runtime::OwnedMdCtx digest(EVP_MD_CTX_new());
-    const bool good =
-        made && digest != nullptr &&
-        EVP_DigestVerifyInit_ex(digest.get(), nullptr, "SHA256", nullptr, nullptr, key.get(),
-                                nullptr) == 1 &&
-        EVP_DigestVerify(digest.get(), signature.data(), signature.size(), message.data(),
-                         message.size()) == 1;
+    const bool good = made && digest != nullptr &&
+                      EVP_DigestVerifyInit_ex(digest.get(), nullptr, "SHA256", nullptr, nullptr,
+                                              key.get(), nullptr) == 1 &&
+                      EVP_DigestVerify(digest.get(), signature.data(), signature.size(),
+                                       message.data(), message.size()) == 1;
     if (!good) ERR_clear_error();
     return good;
 }

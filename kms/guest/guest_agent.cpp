@@ -114,9 +114,8 @@ Task<Result<std::string>> GuestAgent::call(std::string method, std::string body,
                                            Deadline deadline) {
     if (!target_) co_return target_.error();
     if (at_work_ >= options_.in_flight)
-        co_return Error{ErrorCode::resource_exhausted,
-                        "too many questions to the guest agent at " + options_.address +
-                            " are under way"};
+        co_return Error{ErrorCode::resource_exhausted, "too many questions to the guest agent at " +
+                                                           options_.address + " are under way"};
     runtime::HttpClientRequest request;
     request.method = "POST";
     request.url = target_->base_url + "/" + method + "?json";
@@ -136,9 +135,9 @@ Task<Result<std::string>> GuestAgent::call(std::string method, std::string body,
     --at_work_;
     if (!exchange.ok()) co_return no_answer(options_.address, exchange);
     if (exchange.status != kOk)
-        co_return Error{ErrorCode::unavailable,
-                        "the guest agent at " + options_.address + " answered " + method + " with " +
-                            std::to_string(exchange.status)};
+        co_return Error{ErrorCode::unavailable, "the guest agent at " + options_.address +
+                                                    " answered " + method + " with " +
+                                                    std::to_string(exchange.status)};
     co_return std::move(exchange.body);
 }
 

@@ -49,8 +49,8 @@ class GuestAgent {
     /// Evidence of this machine that binds `report_data`: the bytes of a versioned attestation.
     /// Errors: deadline_exceeded, unavailable, resource_exhausted, invalid_argument (an answer of
     /// another form); the text names the address.
-    runtime::Task<runtime::Result<runtime::Bytes>> attest(
-        std::array<std::uint8_t, 64> report_data, runtime::Deadline deadline);
+    runtime::Task<runtime::Result<runtime::Bytes>> attest(std::array<std::uint8_t, 64> report_data,
+                                                          runtime::Deadline deadline);
     /// The VM's configuration as the agent tells it; errors as attest().
     runtime::Task<runtime::Result<std::string>> vm_config(runtime::Deadline deadline);
 

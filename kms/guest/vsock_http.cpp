@@ -50,8 +50,7 @@ std::string request_text(const runtime::HttpClientRequest& request) {
 /// The whole exchange, bounded by whoever awaits it.
 Task<Result<HttpExchange>> run(Stream::endpoint peer, runtime::HttpClientRequest request) {
     Stream::socket socket(co_await asio::this_coro::executor);
-    const auto [refused] =
-        co_await socket.async_connect(peer, asio::as_tuple(asio::use_awaitable));
+    const auto [refused] = co_await socket.async_connect(peer, asio::as_tuple(asio::use_awaitable));
     if (refused) co_return fault(HttpFault::cannot_connect, refused.message());
     const std::string text = request_text(request);
     const auto [broken, sent] =

@@ -51,16 +51,18 @@ Result<std::string> client_certificate(const TempCa& ca, const crypto::P256Key& 
 /// Marks that a bootstrap or onboarding is at work, however its coroutine ends.
 class Onboarding::Turn {
   public:
-    explicit Turn(bool& at_work) : at_work_(at_work), mine_(!at_work) { at_work_ = true; }
+    explicit Turn(std::shared_ptr<bool> at_work) : at_work_(std::move(at_work)), mine_(!*at_work_) {
+        *at_work_ = true;
+    }
     ~Turn() {
-        if (mine_) at_work_ = false;
+        if (mine_) *at_work_ = false;
     }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
     bool is_mine() const { return mine_; }
 
   private:
-    bool& at_work_;
+    std::shared_ptr<bool> at_work_;
     bool mine_;
 };
 
@@ -96,10 +98,24 @@ Task<tl::expected<BootstrapInfo, RpcError>> Onboarding::bootstrap(std::string do
         co_return make_unexpected(RpcError("another bootstrap or onboarding is under way"));
     if (auto empty = refuse_unless_empty("KMS has already been bootstrapped"); !empty)
         co_return make_unexpected(std::move(empty.error()));
-    co_return co_await bootstrap_alone(std::move(domain), deadline);
+    co_return co_await bootstrap_alone(std::move(domain), InfoFile::written, deadline);
+}
+
+Task<tl::expected<void, RpcError>> Onboarding::bootstrap_unattended(std::string domain,
+                                                                    Deadline deadline) {
+    const Turn turn(at_work_);
+    auto made = co_await bootstrap_alone(std::move(domain), InfoFile::omitted, deadline);
+    if (!made) co_return make_unexpected(std::move(made.error()));
+    co_return tl::expected<void, RpcError>();
+}
+
+bool Onboarding::has_keys() const {
+    const auto report = parts_.directory.inspect();
+    return report && report->state == keys::DirectoryState::complete;
 }
 
 Task<tl::expected<BootstrapInfo, RpcError>> Onboarding::bootstrap_alone(std::string domain,
+                                                                        InfoFile info_file,
                                                                         Deadline deadline) {
     const auto failed = [](const Error& error) {
         return make_unexpected(rpc_error(error).within(kCannotGenerate));
@@ -117,20 +133,24 @@ Task<tl::expected<BootstrapInfo, RpcError>> Onboarding::bootstrap_alone(std::str
     info.ca_pubkey = as_string(crypto::spki_der(made->root.ca_public_key()));
     info.k256_pubkey = as_string(made->root.k256_public_key());
     if (options_.quotes_enabled) {
-        auto evidence = co_await certificate_evidence(parts_.agent, made->rpc_key.public_point(),
-                                                      deadline);
+        auto evidence =
+            co_await certificate_evidence(parts_.agent, made->rpc_key.public_point(), deadline);
         if (!evidence) co_return failed(evidence.error());
         extension = std::move(*evidence);
+    }
+    if (options_.quotes_enabled && info_file == InfoFile::written) {
         auto statement = co_await bootstrap_evidence(parts_.agent, made->root.ca_public_key(),
                                                      made->root.k256_public_key(), deadline);
         if (!statement) co_return failed(statement.error());
         info.attestation = as_string(*statement);
     }
-    auto set = keys::make_key_set(std::move(*made), domain, std::move(extension),
-                                  parts_.clock.wall_now());
+    auto set =
+        keys::make_key_set(std::move(*made), domain, std::move(extension), parts_.clock.wall_now());
     if (!set) co_return failed(set.error());
+    std::optional<std::string> file;
+    if (info_file == InfoFile::written) file = bootstrap_json(info);
     auto stored = co_await store(std::make_shared<const keys::KeySet>(std::move(*set)),
-                                 bootstrap_json(info), deadline);
+                                 std::move(file), deadline);
     if (!stored) co_return make_unexpected(std::move(stored.error()));
     runtime::log_info(kLogTarget, "new keys made",
                       {kv("directory", parts_.directory.path()), kv("domain", domain),
@@ -188,7 +208,8 @@ Task<tl::expected<void, RpcError>> Onboarding::judge_source(
         // same one.
         auto own = co_await judge->parts.own.get(deadline);
         if (!own) co_return make_unexpected(rpc_error(own.error()).within(kNotAllowed));
-        auto own_app = decode_app_info(*own->evidence, AppInfoAt::run_time, own->machine.device, {});
+        auto own_app =
+            decode_app_info(*own->evidence, AppInfoAt::run_time, own->machine.device, {});
         if (!own_app) co_return make_unexpected(rpc_error(own_app.error()).within(kNotAllowed));
         app->os_image_hash = std::move(own_app->os_image_hash);
     }
@@ -201,8 +222,9 @@ Task<tl::expected<void, RpcError>> Onboarding::judge_source(
     co_return tl::expected<void, RpcError>();
 }
 
-/// A client that presents evidence of this machine, in a certificate of the source's temp CA.
-Task<tl::expected<KmsClient, RpcError>> Onboarding::attested_client(
+/// Those of a client that presents evidence of this machine, in a certificate of the source's temp
+/// CA.
+Task<tl::expected<KmsClientOptions, RpcError>> Onboarding::attested_options(
     std::string base_url, KmsClient::Validator validator,
     std::shared_ptr<std::optional<crypto::P256Point>> root_key, Deadline deadline) {
     const auto failed = [](const Error& error) { return make_unexpected(rpc_error(error)); };
@@ -218,13 +240,12 @@ Task<tl::expected<KmsClient, RpcError>> Onboarding::attested_client(
     if (!key) co_return failed(key.error());
     auto evidence = co_await certificate_evidence(parts_.agent, key->public_point(), deadline);
     if (!evidence) co_return failed(evidence.error());
-    auto certificate =
-        client_certificate(*ca, *key, std::move(*evidence), parts_.clock.wall_now());
+    auto certificate = client_certificate(*ca, *key, std::move(*evidence), parts_.clock.wall_now());
     if (!certificate) co_return failed(certificate.error());
     KmsClientOptions options = client_options(std::move(base_url));
     options.client_certificate_pem = std::move(*certificate);
     options.client_key_pem = std::string(key->pkcs8_pem().text());
-    co_return KmsClient(parts_.http, parts_.clock, std::move(options), std::move(validator));
+    co_return options;
 }
 
 Task<tl::expected<crypto::K256PublicKey, RpcError>> Onboarding::onboard(std::string source_url,
@@ -255,24 +276,24 @@ Task<tl::expected<crypto::K256PublicKey, RpcError>> Onboarding::onboard_alone(
         };
     }
     const auto root_key = std::make_shared<std::optional<crypto::P256Point>>();
-    tl::expected<KmsClient, RpcError> client(
-        KmsClient(parts_.http, parts_.clock, client_options(base_url), validator));
+    tl::expected<KmsClientOptions, RpcError> options(client_options(base_url));
     if (options_.quotes_enabled) {
-        client = co_await attested_client(base_url, validator, root_key, deadline);
-        if (!client) co_return failed(std::move(client.error()));
+        options = co_await attested_options(base_url, validator, root_key, deadline);
+        if (!options) co_return failed(std::move(options.error()));
     }
+    KmsClient client(parts_.http, parts_.clock, std::move(*options), validator);
     auto vm_config = co_await parts_.agent.vm_config(deadline);
     if (!vm_config) co_return failed(rpc_error(vm_config.error()).within("Failed to get info"));
     std::string arguments;
     JsonObject(arguments).text("vm_config", *vm_config).finish();
-    auto answer = co_await client->call("GetKmsKey", std::move(arguments), deadline);
+    auto answer = co_await client.call("GetKmsKey", std::move(arguments), deadline);
     if (!answer) co_return failed(std::move(answer.error()));
     auto fetched = parse_source_keys(*answer);
     runtime::wipe(*answer);
     if (!fetched) co_return failed(rpc_error(fetched.error()));
     if (root_key->has_value() && **root_key != fetched->ca_key.public_point())
-        co_return failed(RpcError(
-            "the keys of the source do not belong to the root certificate that it shows"));
+        co_return failed(
+            RpcError("the keys of the source do not belong to the root certificate that it shows"));
 
     auto rpc_key = crypto::P256Key::generate();
     if (!rpc_key) co_return failed(rpc_error(rpc_key.error()));
@@ -283,9 +304,8 @@ Task<tl::expected<crypto::K256PublicKey, RpcError>> Onboarding::onboard_alone(
         if (!evidence) co_return failed(rpc_error(evidence.error()));
         extension = std::move(*evidence);
     }
-    keys::NewKeys new_keys{
-        keys::RootKeys(std::move(fetched->ca_key), std::move(fetched->k256_key)),
-        std::move(fetched->temp_ca_key), std::move(*rpc_key)};
+    keys::NewKeys new_keys{keys::RootKeys(std::move(fetched->ca_key), std::move(fetched->k256_key)),
+                           std::move(fetched->temp_ca_key), std::move(*rpc_key)};
     const crypto::K256PublicKey public_key = new_keys.root.k256_public_key();
     auto set = keys::make_key_set(std::move(new_keys), domain, std::move(extension),
                                   parts_.clock.wall_now());
@@ -293,10 +313,10 @@ Task<tl::expected<crypto::K256PublicKey, RpcError>> Onboarding::onboard_alone(
     auto stored = co_await store(std::make_shared<const keys::KeySet>(std::move(*set)),
                                  std::nullopt, deadline);
     if (!stored) co_return make_unexpected(std::move(stored.error()));
-    runtime::log_info(kLogTarget, "keys fetched from another KMS",
-                      {kv("source", runtime::url_origin(source_url)),
-                       kv("directory", parts_.directory.path()), kv("domain", domain),
-                       kv("source_verified", validator != nullptr)});
+    runtime::log_info(
+        kLogTarget, "keys fetched from another KMS",
+        {kv("source", runtime::url_origin(source_url)), kv("directory", parts_.directory.path()),
+         kv("domain", domain), kv("source_verified", validator != nullptr)});
     co_return public_key;
 }
 

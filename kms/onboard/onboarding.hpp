@@ -1,6 +1,6 @@
-/// Onboarding: how a KMS without keys gets them. Either it makes new ones (bootstrap), or it fetches
-/// those of another KMS that proves itself (onboard). Whatever fails, no key is ever replaced.
-/// Source: spec "kms-protocol" sections 6.10, 7.3 and 7.4.
+/// Onboarding: how a KMS without keys gets them. Either it makes new ones (bootstrap), or it
+/// fetches those of another KMS that proves itself (onboard). Whatever fails, no key is ever
+/// replaced. Source: spec "kms-protocol" sections 6.10, 7.3 and 7.4.
 #pragma once
 
 #include "kms/authorize/self_authorization.hpp"
@@ -57,23 +57,29 @@ class Onboarding {
     /// "Failed to onboard", "Failed to store keys", "KMS has already been onboarded".
     runtime::Task<tl::expected<crypto::K256PublicKey, RpcError>> onboard(
         std::string source_url, std::string domain, runtime::Deadline deadline);
+    /// As bootstrap(), for a start without an operator: no bootstrap-info.json is written.
+    runtime::Task<tl::expected<void, RpcError>> bootstrap_unattended(std::string domain,
+                                                                     runtime::Deadline deadline);
     runtime::Task<tl::expected<MachineInfo, RpcError>> machine_info(runtime::Deadline deadline);
+    /// Whether a complete key set is stored.
+    bool has_keys() const;
 
   private:
+    enum class InfoFile { written, omitted };
     class Turn;
     struct SourceJudge;
 
     tl::expected<void, RpcError> refuse_unless_empty(const char* already) const;
-    runtime::Task<tl::expected<BootstrapInfo, RpcError>> bootstrap_alone(std::string domain,
-                                                                         runtime::Deadline deadline);
+    runtime::Task<tl::expected<BootstrapInfo, RpcError>> bootstrap_alone(
+        std::string domain, InfoFile info_file, runtime::Deadline deadline);
     runtime::Task<tl::expected<crypto::K256PublicKey, RpcError>> onboard_alone(
         std::string source_url, std::string domain, runtime::Deadline deadline);
-    runtime::Task<tl::expected<KmsClient, RpcError>> attested_client(
+    runtime::Task<tl::expected<KmsClientOptions, RpcError>> attested_options(
         std::string base_url, KmsClient::Validator validator,
         std::shared_ptr<std::optional<crypto::P256Point>> root_key, runtime::Deadline deadline);
-    runtime::Task<tl::expected<void, RpcError>> store(
-        std::shared_ptr<const keys::KeySet> set, std::optional<std::string> bootstrap_info,
-        runtime::Deadline deadline);
+    runtime::Task<tl::expected<void, RpcError>> store(std::shared_ptr<const keys::KeySet> set,
+                                                      std::optional<std::string> bootstrap_info,
+                                                      runtime::Deadline deadline);
     KmsClientOptions client_options(std::string base_url) const;
     static runtime::Task<tl::expected<void, RpcError>> judge_source(
         std::shared_ptr<SourceJudge> judge, std::optional<crypto::LeafCertificate> certificate,
@@ -81,7 +87,8 @@ class Onboarding {
 
     OnboardingParts parts_;
     OnboardingOptions options_;
-    bool at_work_ = false;
+    /// Shared with the coroutine at work, which may outlive this.
+    std::shared_ptr<bool> at_work_ = std::make_shared<bool>(false);
 };
 
 }  // namespace kms

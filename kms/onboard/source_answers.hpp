@@ -13,7 +13,7 @@ namespace kms {
 
 struct TempCa {
     crypto::P256Key key;
-    crypto::Bytes subject_name;                       ///< DER: the issuer of what the key signs
+    crypto::Bytes subject_name;                        ///< DER: the issuer of what the key signs
     std::optional<crypto::P256Point> root_public_key;  ///< of the root certificate beside it
 };
 /// The answer of GetTempCaCert. Errors (invalid_argument): not such an answer, "Failed to parse tmp

@@ -1,6 +1,7 @@
 #include "kms/rpc/app_certificate.hpp"
 
 #include "kms/evidence/app_info.hpp"
+#include "kms/evidence/msgpack.hpp"
 
 #include <boost/json.hpp>
 
@@ -21,28 +22,6 @@ std::string nested_vm_config(const std::string& config) {
                                                     : std::string();
 }
 
-void append_msgpack_bytes(Bytes& out, ByteView bytes) {
-    constexpr std::uint8_t kBin8 = 0xc4;
-    constexpr std::uint8_t kBin16 = 0xc5;
-    constexpr std::uint8_t kBin32 = 0xc6;
-    const std::size_t size = bytes.size();
-    const auto append_size = [&](unsigned byte_count) {
-        for (unsigned i = byte_count; i > 0; --i)
-            out.push_back(static_cast<std::uint8_t>(size >> (8 * (i - 1))));
-    };
-    if (size <= 0xff) {
-        out.push_back(kBin8);
-        append_size(1);
-    } else if (size <= 0xffff) {
-        out.push_back(kBin16);
-        append_size(2);
-    } else {
-        out.push_back(kBin32);
-        append_size(4);
-    }
-    out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
 }  // namespace
 
 crypto::AttestationExtension attestation_extension(const Attestation& evidence) {
@@ -59,15 +38,14 @@ crypto::AttestationExtension attestation_extension(const Attestation& evidence) 
 }
 
 Result<Bytes> app_info_extension(const Attestation& evidence) {
-    TRY(const AppInfo info, decode_app_info(evidence, AppInfoAt::run_time, {},
-                                            nested_vm_config(evidence.config)));
-    constexpr std::uint8_t kArrayOfEight = 0x98;
-    Bytes out{kArrayOfEight};
-    for (const ByteView member :
-         {ByteView(info.app_id), ByteView(info.compose_hash), ByteView(info.instance_id),
-          ByteView(info.device_id), ByteView(info.mr_system), ByteView(info.mr_aggregated),
-          ByteView(info.os_image_hash), ByteView(info.key_provider_info)})
-        append_msgpack_bytes(out, member);
+    TRY(const AppInfo info,
+        decode_app_info(evidence, AppInfoAt::run_time, {}, nested_vm_config(evidence.config)));
+    const ByteView members[] = {info.app_id,        info.compose_hash,     info.instance_id,
+                                info.device_id,     info.mr_system,        info.mr_aggregated,
+                                info.os_image_hash, info.key_provider_info};
+    Bytes out;
+    msgpack::append_array(out, std::size(members));
+    for (const ByteView member : members) msgpack::append_binary(out, member);
     return out;
 }
 
@@ -94,10 +72,10 @@ tl::expected<std::vector<std::string>, RpcError> app_certificate_chain(
     }
     crypto::AttestationExtension extension;
     if (request.wants_attestation) extension = attestation_extension(evidence);
-    auto leaf = crypto::issue_certificate(
-        keys::app_profile(*point, app, request.certificate, std::move(extension),
-                          std::move(app_info)),
-        {crypto::encode_name(keys::app_ca_subject()), *app_ca_key}, now);
+    auto leaf =
+        crypto::issue_certificate(keys::app_profile(*point, app, request.certificate,
+                                                    std::move(extension), std::move(app_info)),
+                                  {crypto::encode_name(keys::app_ca_subject()), *app_ca_key}, now);
     if (!leaf) return failed({kFailed, std::move(leaf.error().context)});
     return std::vector<std::string>{std::move(*leaf), std::move(*app_ca),
                                     keys.certificates.root_ca};

@@ -1,5 +1,5 @@
-/// The certificate chain that SignCert answers with. Pure. Source: spec "kms-protocol" sections 3.2,
-/// 3.3 and 6.6.
+/// The certificate chain that SignCert answers with. Pure. Source: spec "kms-protocol"
+/// sections 3.2, 3.3 and 6.6.
 #pragma once
 
 #include "kms/keys/key_set.hpp"
@@ -20,8 +20,8 @@ tl::expected<std::vector<std::string>, RpcError> app_certificate_chain(
 /// attestation with a stripped one.
 crypto::AttestationExtension attestation_extension(const Attestation& evidence);
 
-/// The payload of extension .9: a msgpack array of eight byte strings, made from the evidence alone.
-/// Errors (invalid_argument): the configuration in it cannot be read.
+/// The payload of extension .9: a msgpack array of eight byte strings, made from the evidence
+/// alone. Errors (invalid_argument): the configuration in it cannot be read.
 Result<Bytes> app_info_extension(const Attestation& evidence);
 
 }  // namespace kms

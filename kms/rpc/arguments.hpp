@@ -33,9 +33,8 @@ auto compute(Worker worker, bool small, runtime::Deadline deadline, Work work)
     using Outcome = decltype(work());
     if (small) co_return work();
     auto outcome = co_await worker.workers.run(
-        worker.clock, deadline, [work = std::move(work)]() mutable -> runtime::Result<Outcome> {
-            return work();
-        });
+        worker.clock, deadline,
+        [work = std::move(work)]() mutable -> runtime::Result<Outcome> { return work(); });
     if (!outcome)
         co_return Outcome(tl::make_unexpected(RpcError(std::move(outcome.error().context))));
     co_return std::move(*outcome);

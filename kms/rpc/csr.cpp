@@ -3,9 +3,9 @@
 #include "kms/crypto/der.hpp"
 #include "kms/crypto/p256.hpp"
 #include "kms/evidence/report_data.hpp"
+#include "kms/evidence/scale.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
 namespace kms {
@@ -23,47 +23,9 @@ Error bad(std::string text) {
     return Error{ErrorCode::invalid_argument, std::move(text)};
 }
 
-/// A SCALE length in its shortest form (spec section 4.1); lengths above 4 GiB have no use here.
-Result<std::size_t> compact(Reader& in) {
-    TRY(const std::uint8_t first, in.u8());
-    std::size_t value = first >> 2;
-    std::size_t smallest = 0;
-    switch (first & 3) {
-        case 0:
-            break;
-        case 1: {
-            TRY(const std::uint8_t next, in.u8());
-            value |= static_cast<std::size_t>(next) << 6;
-            smallest = 1U << 6;
-            break;
-        }
-        case 2: {
-            TRY(const ByteView rest, in.take(3));
-            for (std::size_t i = 0; i < rest.size(); ++i)
-                value |= static_cast<std::size_t>(rest[i]) << (6 + 8 * i);
-            smallest = 1U << 14;
-            break;
-        }
-        default: {
-            if (first != 3) return bad("a length of more than 32 bits");
-            TRY(const std::uint32_t number, in.u32_le());
-            value = number;
-            smallest = 1U << 30;
-        }
-    }
-    if (value < smallest) return bad("a length that is not in its shortest form");
-    return value;
-}
-
-Result<ByteView> bytes(Reader& in) {
-    TRY(const std::size_t size, compact(in));
-    return in.take(size);
-}
-
 Result<std::string> text(Reader& in) {
-    TRY(const ByteView run, bytes(in));
-    if (!runtime::is_utf8(runtime::as_text(run))) return bad("a text that is not UTF-8");
-    return std::string(runtime::as_text(run));
+    TRY(const std::string_view borrowed, scale::text(in));
+    return std::string(borrowed);
 }
 
 Result<bool> boolean(Reader& in) {
@@ -73,8 +35,7 @@ Result<bool> boolean(Reader& in) {
 }
 
 Result<std::vector<std::string>> texts(Reader& in) {
-    TRY(const std::size_t count, compact(in));
-    if (count > in.left()) return bad("a list that is longer than the request");
+    TRY(const std::size_t count, scale::count(in, 1));
     std::vector<std::string> list;
     list.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -98,7 +59,7 @@ Result<std::optional<crypto::sys_seconds>> optional_time(Reader& in) {
 Result<CertificateRequest> common_part(Reader& in) {
     CertificateRequest request;
     TRY(request.confirm, text(in).within("confirm"));
-    TRY(const ByteView key, bytes(in).within("pubkey"));
+    TRY(const ByteView key, scale::bytes(in).within("pubkey"));
     request.public_key.assign(key.begin(), key.end());
     TRY(const bool has_organisation, boolean(in).within("org_name"));
     if (has_organisation) {
@@ -156,8 +117,8 @@ Result<V1Request> decode_v1(ByteView csr) {
     Reader in(csr);
     V1Request v1;
     TRY(v1.request, common_part(in));
-    TRY(v1.quote, bytes(in).within("quote"));
-    TRY(v1.event_log, bytes(in).within("event_log"));
+    TRY(v1.quote, scale::bytes(in).within("quote"));
+    TRY(v1.event_log, scale::bytes(in).within("event_log"));
     if (!in.at_end()) return bad("there is something behind the event log");
     return v1;
 }
@@ -223,8 +184,7 @@ tl::expected<CertificateRequest, RpcError> open_csr(CsrForm form, ByteView csr,
         return make_unexpected(std::move(verified.error()));
     auto attestation = attestation_of_quote_and_log(v1->quote, runtime::as_text(v1->event_log));
     if (!attestation)
-        return make_unexpected(
-            rpc_error(attestation.error()).within(std::string(kCannotUpgrade)));
+        return make_unexpected(rpc_error(attestation.error()).within(std::string(kCannotUpgrade)));
     v1->request.attestation = std::move(*attestation);
     return std::move(v1->request);
 }

@@ -58,7 +58,7 @@ RpcResult get_app_env_encrypt_pub_key(const KmsParts& parts, const RpcCall& call
 }
 
 tl::expected<wire::ClearImageCacheRequest, RpcError> authentic_request(const KmsParts& parts,
-                                                                      const RpcCall& call) {
+                                                                       const RpcCall& call) {
     auto request = arguments_of<wire::ClearImageCacheRequest>(call, kClearImageCacheRequestSchema);
     if (!request) return request;
     const auto hash = crypto::sha256({runtime::as_bytes(request->token())});

@@ -8,7 +8,7 @@
 #include "kms/keys/key_set.hpp"
 #include "kms/rpc/bootstrap_info.hpp"
 #include "kms/rpc/meta_answer.hpp"
-#include "kms/rpc/rpc_error.hpp"
+#include "kms/rpc/reply.hpp"
 #include "launcher/runtime/workers.hpp"
 
 #include <chrono>
@@ -19,9 +19,6 @@
 #include <tl/expected.hpp>
 
 namespace kms {
-
-/// The body of an answer, in the encoding that was asked for, or why there is none.
-using RpcResult = tl::expected<std::string, RpcError>;
 
 /// One call as a handler sees it; all borrowed for the call.
 struct RpcCall {

@@ -30,8 +30,8 @@ tl::expected<void, RpcError> remove_below(const fs::path& folder, std::string_vi
     std::error_code error;
     fs::remove_all(target, error);
     if (!error) return {};
-    return make_unexpected(RpcError(
-        failed, {"failed to remove `" + target.string() + "`: " + error.message()}));
+    return make_unexpected(
+        RpcError(failed, {"failed to remove `" + target.string() + "`: " + error.message()}));
 }
 
 }  // namespace
@@ -40,8 +40,8 @@ tl::expected<void, RpcError> clear_image_cache(const std::string& cache_dir,
                                                std::string_view image_hash,
                                                std::string_view config_hash) {
     const bool good_image = image_hash.empty() || image_hash == kAll || is_hex(image_hash);
-    const bool good_config = config_hash.empty() || config_hash == kAll ||
-                             is_measurement(config_hash);
+    const bool good_config =
+        config_hash.empty() || config_hash == kAll || is_measurement(config_hash);
     if (!good_image || !good_config) return make_unexpected(RpcError("Invalid cache key"));
     if (auto images =
             remove_below(fs::path(cache_dir) / "images", image_hash, "Failed to clear image cache");

@@ -97,8 +97,7 @@ RpcResult root_keys(const KmsParts& parts, const RpcCall& call) {
 }
 
 /// Versions 0 and 1 are the first form: releases differ in which of the two they send.
-tl::expected<CertificateRequest, RpcError> decode_csr(const RpcCall& call,
-                                                      std::string& vm_config) {
+tl::expected<CertificateRequest, RpcError> decode_csr(const RpcCall& call, std::string& vm_config) {
     auto request = arguments_of<wire::SignCertRequest>(call, kSignCertRequestSchema);
     if (!request) return make_unexpected(std::move(request.error()));
     if (request->api_version() > 2)
@@ -155,9 +154,8 @@ Task<RpcResult> get_kms_key(KmsParts& parts, Worker worker, const RpcCall& call,
 Task<RpcResult> sign_cert(KmsParts& parts, Worker worker, const RpcCall& call, Deadline deadline) {
     const bool small = call.arguments.size() <= kInlineArguments;
     std::string vm_config;
-    auto request = co_await compute(worker, small, deadline, [&call, &vm_config] {
-        return decode_csr(call, vm_config);
-    });
+    auto request = co_await compute(worker, small, deadline,
+                                    [&call, &vm_config] { return decode_csr(call, vm_config); });
     if (!request) co_return make_unexpected(std::move(request.error()));
     if (auto self = co_await self_check(parts.release.self, deadline); !self)
         co_return make_unexpected(std::move(self.error()));

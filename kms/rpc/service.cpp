@@ -19,22 +19,7 @@ using runtime::kv;
 using runtime::Task;
 
 constexpr std::string_view kLogTarget = "kms::rpc";
-constexpr std::array<std::string_view, 2> kPages = {"/health", "/metrics"};
-RpcError body_error(BodyFault fault) {
-    if (fault == BodyFault::too_large) return {"failed to read data", {"payload too large"}};
-    return {"failed to read data",
-            {"failed to read data", "error reading a body from connection",
-             "the body is cut short or its chunks are malformed"}};
-}
-
-HttpServerReply rpc_reply(Format format, const RpcResult& result) {
-    HttpServerReply reply;
-    reply.status = result ? 200 : 400;
-    reply.content_type = content_type(format);
-    reply.body = result ? *result : encode_error(format, result.error());
-    return reply;
-}
-
+constexpr std::array<std::string_view, 3> kPages = {"/health", "/readyz", "/metrics"};
 }  // namespace
 
 KmsService::KmsService(KmsParts parts, runtime::Clock& clock, runtime::Workers& workers,
@@ -44,7 +29,7 @@ KmsService::KmsService(KmsParts parts, runtime::Clock& clock, runtime::Workers& 
       workers_(workers),
       options_(std::move(options)),
       routes_{"KMS.",
-              std::span<const std::string_view>(kPages.data(), options_.metrics_enabled ? 2U : 1U)},
+              std::span<const std::string_view>(kPages.data(), options_.metrics_enabled ? 3U : 2U)},
       headers_(common_headers(options_.ident, options_.app_version)) {}
 
 std::size_t KmsService::body_limit(const HttpServerRequest& head) const {
@@ -123,9 +108,9 @@ Task<CallerResult> KmsService::caller_of(const HttpServerRequest& request, Deadl
         co_return tl::make_unexpected(
             RpcError("invalid quote", {"too many quotes are being verified; try again later"}));
     ++verifications_at_work_;
-    auto caller = co_await attested_peer(
-        request.client_certificate, parts_.release.verifier,
-        deadline.narrowed(clock_.now(), parts_.release.verification_limit));
+    auto caller =
+        co_await attested_peer(request.client_certificate, parts_.release.verifier,
+                               deadline.narrowed(clock_.now(), parts_.release.verification_limit));
     --verifications_at_work_;
     co_return caller;
 }
@@ -161,6 +146,11 @@ HttpServerReply KmsService::page(const Route& route, const HttpServerRequest& re
     reply.content_type = "text/plain; charset=utf-8";
     if (route.page == "/health") {
         reply.body = "OK";
+        return reply;
+    }
+    if (route.page == "/readyz") {
+        const std::string awaited = awaits_ ? awaits_() : "";
+        reply.body = awaited.empty() ? "ready\n" : "ready; awaited: " + awaited + "\n";
         return reply;
     }
     const auto format = runtime::MetricsText::preferred(request.header("accept"));
