@@ -65,7 +65,8 @@ struct RpcMethod {
     /// Methods that may wait; exactly one of the two is set. The call stays valid until the
     /// coroutine ends.
     runtime::Task<RpcResult> (*wait)(KmsParts&, Worker, const RpcCall&, runtime::Deadline);
-    bool releases_keys;  ///< counted as attestation requests; answers are wiped once sent
+    bool asks_about_itself;  ///< the KMS asks whether it may still work, if it is configured to
+    bool releases_keys;      ///< counted as attestation requests; answers are wiped once sent
 };
 
 /// All methods of the service.

@@ -6,7 +6,6 @@
 #include "kms/rpc/csr.hpp"
 #include "kms/rpc/encode.hpp"
 #include "kms/rpc/kms.pb.h"
-#include "kms/rpc/self_check.hpp"
 #include "launcher/runtime/secret.hpp"
 
 namespace kms {
@@ -115,8 +114,6 @@ Task<RpcResult> get_app_key(KmsParts& parts, Worker worker, const RpcCall& call,
     if (!request) co_return make_unexpected(std::move(request.error()));
     if (request->api_version() > 1)
         co_return make_unexpected(unsupported_version(request->api_version()));
-    if (auto self = co_await self_check(parts.release.self, deadline); !self)
-        co_return make_unexpected(std::move(self.error()));
     constexpr const char* kContext = "App not allowed";
     if (call.caller == nullptr)
         co_return make_unexpected(RpcError("No attestation provided").within(kContext));
@@ -133,8 +130,6 @@ Task<RpcResult> get_kms_key(KmsParts& parts, Worker worker, const RpcCall& call,
                             Deadline deadline) {
     auto request = arguments_of<wire::GetKmsKeyRequest>(call, kGetKmsKeyRequestSchema);
     if (!request) co_return make_unexpected(std::move(request.error()));
-    if (auto self = co_await self_check(parts.release.self, deadline); !self)
-        co_return make_unexpected(std::move(self.error()));
     if (parts.quotes_enabled) {
         if (call.caller == nullptr) co_return make_unexpected(RpcError("No attestation provided"));
         const BootQuestion question{BootKind::kms, AppInfoAt::run_time, request->vm_config()};
@@ -157,8 +152,6 @@ Task<RpcResult> sign_cert(KmsParts& parts, Worker worker, const RpcCall& call, D
     auto request = co_await compute(worker, small, deadline,
                                     [&call, &vm_config] { return decode_csr(call, vm_config); });
     if (!request) co_return make_unexpected(std::move(request.error()));
-    if (auto self = co_await self_check(parts.release.self, deadline); !self)
-        co_return make_unexpected(std::move(self.error()));
 
     auto evidence = std::make_shared<const Attestation>(std::move(request->attestation));
     auto caller = co_await verify_evidence(

@@ -116,6 +116,12 @@ Task<CallerResult> KmsService::caller_of(const HttpServerRequest& request, Deadl
 }
 
 Task<RpcResult> KmsService::run(const RpcMethod& method, const RpcCall& call, Deadline deadline) {
+    if (method.asks_about_itself && parts_.release.self != nullptr) {
+        auto allowed = co_await parts_.release.self->check(deadline);
+        if (!allowed)
+            co_return tl::make_unexpected(
+                rpc_error(allowed.error()).within("KMS self authorization failed"));
+    }
     if (method.wait != nullptr) {
         const Worker worker{clock_, workers_};
         co_return co_await method.wait(parts_, worker, call, deadline);
