@@ -52,6 +52,8 @@ class Peeler {
         return !bytes_.empty() && bytes_[0] == identifier;
     }
     bool at_end() const { return bytes_.empty(); }
+    /// What was not taken yet.
+    ByteView rest() const { return bytes_; }
 
   private:
     ByteView bytes_;

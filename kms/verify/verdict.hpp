@@ -35,10 +35,10 @@ enum class Stage {
     merge,
     attributes,
     dstack_policy,
-    rtmr3,            ///< the runtime events do not make the register
-    report_data,      ///< the quote binds other report data than the attestation says
-    preimage,  ///< a runtime event of version 2 contradicts its own digest
-    platform,         ///< evidence of a kind that is not verified here
+    rtmr3,        ///< the runtime events do not make the register
+    report_data,  ///< the quote binds other report data than the attestation says
+    preimage,     ///< a runtime event of version 2 contradicts its own digest
+    platform,     ///< evidence of a kind that is not verified here
 };
 inline constexpr std::size_t kStageCount = static_cast<std::size_t>(Stage::platform) + 1;
 

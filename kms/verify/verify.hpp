@@ -19,15 +19,13 @@
 #include "kms/verify/collateral.hpp"
 #include "kms/verify/tcb_status.hpp"
 #include "kms/verify/trust_anchor.hpp"
+#include "kms/verify/unix_time.hpp"
 #include "kms/verify/verdict.hpp"
 
 #include <cstdint>
 #include <memory>
 
 namespace kms {
-
-/// Seconds since 1970-01-01 UTC.
-using UnixSeconds = std::int64_t;
 
 struct VerifyOptions {
     bool allow_debug =

@@ -337,8 +337,8 @@ TEST_CASE("what a version 2 request asks for beyond the first version is in the 
             REQUIRE(outcome.reply.status == 200);
             const auto leaf = [](const std::string& body) {
                 const json::value answer = json::parse(body);
-                const auto der = der_of_pem(
-                    std::string(answer.at("certificate_chain").at(0).as_string()));
+                const auto der =
+                    der_of_pem(std::string(answer.at("certificate_chain").at(0).as_string()));
                 auto parsed = kms::crypto::LeafCertificate::parse(runtime::as_bytes(der));
                 REQUIRE(parsed.has_value());
                 return std::move(*parsed);
