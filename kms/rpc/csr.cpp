@@ -15,7 +15,6 @@ using crypto::der::Peeler;
 using runtime::Reader;
 using tl::make_unexpected;
 
-constexpr std::string_view kCannotParse = "Failed to parse csr";
 constexpr std::string_view kCannotVerify = "Failed to verify csr signature";
 constexpr std::string_view kCannotUpgrade = "Failed to upgrade csr v1 to v2";
 
@@ -164,7 +163,7 @@ template <class T>
 tl::expected<T, RpcError> parsed(Result<T> decoded) {
     if (decoded) return std::move(*decoded);
     return make_unexpected(
-        RpcError(std::string(kCannotParse), {std::move(decoded.error().context)}));
+        RpcError(std::string(kCannotParseCsr), {std::move(decoded.error().context)}));
 }
 
 }  // namespace

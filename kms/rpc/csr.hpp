@@ -34,6 +34,8 @@ enum class CsrForm { v1, v2 };
 tl::expected<CertificateRequest, RpcError> open_csr(CsrForm form, ByteView bytes,
                                                     ByteView signature);
 
+/// What errors begin with when the bytes are no request of that form.
+inline constexpr std::string_view kCannotParseCsr = "Failed to parse csr";
 /// The word that every request must hold.
 inline constexpr std::string_view kCsrConfirmation = "please sign cert:";
 

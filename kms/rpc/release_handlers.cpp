@@ -102,8 +102,13 @@ tl::expected<CertificateRequest, RpcError> decode_csr(const RpcCall& call, std::
     if (request->api_version() > 2)
         return make_unexpected(unsupported_version(request->api_version()));
     vm_config = request->vm_config();
-    return open_csr(request->api_version() == 2 ? CsrForm::v2 : CsrForm::v1,
-                    runtime::as_bytes(request->csr()), runtime::as_bytes(request->signature()));
+    const std::uint32_t version = request->api_version();
+    auto csr = open_csr(version == 2 ? CsrForm::v2 : CsrForm::v1, runtime::as_bytes(request->csr()),
+                        runtime::as_bytes(request->signature()));
+    // A version of 0 may also be one that nobody wrote.
+    if (!csr && version == 0 && csr.error().chain.front() == kCannotParseCsr)
+        return make_unexpected(unsupported_version(version));
+    return csr;
 }
 
 }  // namespace
