@@ -107,14 +107,9 @@ Result<CertificateRequest> decode_v2(ByteView csr) {
                b.error().context);
 }
 
-struct V1Request {
-    CertificateRequest request;
-    ByteView quote, event_log;
-};
-
-Result<V1Request> decode_v1(ByteView csr) {
+Result<DecodedCsr> decode_v1(ByteView csr) {
     Reader in(csr);
-    V1Request v1;
+    DecodedCsr v1;
     TRY(v1.request, common_part(in));
     TRY(v1.quote, scale::bytes(in).within("quote"));
     TRY(v1.event_log, scale::bytes(in).within("event_log"));
@@ -159,33 +154,30 @@ tl::expected<void, RpcError> verify(const CertificateRequest& request, ByteView 
     return {};
 }
 
-template <class T>
-tl::expected<T, RpcError> parsed(Result<T> decoded) {
-    if (decoded) return std::move(*decoded);
-    return make_unexpected(
-        RpcError(std::string(kCannotParseCsr), {std::move(decoded.error().context)}));
-}
-
 }  // namespace
+
+Result<DecodedCsr> decode_csr(CsrForm form, ByteView csr) {
+    if (form == CsrForm::v1) return decode_v1(csr);
+    TRY(CertificateRequest request, decode_v2(csr));
+    return DecodedCsr{std::move(request), {}, {}};
+}
 
 tl::expected<CertificateRequest, RpcError> open_csr(CsrForm form, ByteView csr,
                                                     ByteView signature) {
-    if (form == CsrForm::v2) {
-        auto request = parsed(decode_v2(csr));
-        if (!request) return request;
-        if (auto verified = verify(*request, csr, signature); !verified)
-            return make_unexpected(std::move(verified.error()));
-        return request;
-    }
-    auto v1 = parsed(decode_v1(csr));
-    if (!v1) return make_unexpected(std::move(v1.error()));
-    if (auto verified = verify(v1->request, csr, signature); !verified)
+    auto decoded = decode_csr(form, csr);
+    if (!decoded)
+        return make_unexpected(
+            RpcError(std::string(kCannotParseCsr), {std::move(decoded.error().context)}));
+    CertificateRequest& request = decoded->request;
+    if (auto verified = verify(request, csr, signature); !verified)
         return make_unexpected(std::move(verified.error()));
-    auto attestation = attestation_of_quote_and_log(v1->quote, runtime::as_text(v1->event_log));
+    if (form == CsrForm::v2) return std::move(request);
+    auto attestation =
+        attestation_of_quote_and_log(decoded->quote, runtime::as_text(decoded->event_log));
     if (!attestation)
         return make_unexpected(rpc_error(attestation.error()).within(std::string(kCannotUpgrade)));
-    v1->request.attestation = std::move(*attestation);
-    return std::move(v1->request);
+    request.attestation = std::move(*attestation);
+    return std::move(request);
 }
 
 }  // namespace kms

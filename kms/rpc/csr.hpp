@@ -27,6 +27,14 @@ struct CertificateRequest {
 /// their content.
 enum class CsrForm { v1, v2 };
 
+/// A request that was only decoded. Of version 1 the evidence is still a quote and its log.
+struct DecodedCsr {
+    CertificateRequest request;
+    ByteView quote, event_log;  ///< of version 1; borrowed
+};
+/// Errors (invalid_argument): the member that cannot be read, and why; bytes behind the end.
+Result<DecodedCsr> decode_csr(CsrForm form, ByteView bytes);
+
 /// Decodes, verifies the signature over the bytes, and checks the confirmation, in this order, then
 /// makes the attestation of a version 1 request. Errors: "Failed to parse csr", "Failed to verify
 /// csr signature" and "Failed to upgrade csr v1 to v2", each with its causes. The attestation is
