@@ -29,6 +29,17 @@ using runtime::Task;
 using Stream = asio::generic::stream_protocol;
 using Parser = http::response_parser<http::string_body>;
 
+/// What a failed system call means; an operation that was cancelled has no result, its canceller
+/// has.
+Result<HttpExchange> broken_off(HttpFault kind, const boost::system::error_code& error) {
+    if (error == asio::error::operation_aborted)
+        return Error{ErrorCode::deadline_exceeded, "the exchange was cancelled"};
+    HttpExchange exchange;
+    exchange.fault = kind;
+    exchange.fault_detail = error.message();
+    return exchange;
+}
+
 HttpExchange fault(HttpFault kind, std::string detail) {
     HttpExchange exchange;
     exchange.fault = kind;
@@ -51,11 +62,11 @@ std::string request_text(const runtime::HttpClientRequest& request) {
 Task<Result<HttpExchange>> run(Stream::endpoint peer, runtime::HttpClientRequest request) {
     Stream::socket socket(co_await asio::this_coro::executor);
     const auto [refused] = co_await socket.async_connect(peer, asio::as_tuple(asio::use_awaitable));
-    if (refused) co_return fault(HttpFault::cannot_connect, refused.message());
+    if (refused) co_return broken_off(HttpFault::cannot_connect, refused);
     const std::string text = request_text(request);
     const auto [broken, sent] =
         co_await asio::async_write(socket, asio::buffer(text), asio::as_tuple(asio::use_awaitable));
-    if (broken) co_return fault(HttpFault::closed, broken.message());
+    if (broken) co_return broken_off(HttpFault::closed, broken);
 
     Parser parser;
     parser.eager(true);
@@ -66,10 +77,10 @@ Task<Result<HttpExchange>> run(Stream::endpoint peer, runtime::HttpClientRequest
         const auto [ended, size] = co_await socket.async_read_some(
             asio::buffer(piece), asio::as_tuple(asio::use_awaitable));
         boost::system::error_code error;
-        if (ended == asio::error::eof)
+        if (ended == asio::error::eof && parser.got_some())
             parser.put_eof(error);
         else if (ended)
-            co_return fault(HttpFault::closed, ended.message());
+            co_return broken_off(HttpFault::closed, ended);
         pending.append(piece.data(), size);
         while (!error && !pending.empty() && !parser.is_done()) {
             const std::size_t used = parser.put(asio::buffer(pending), error);
@@ -79,9 +90,9 @@ Task<Result<HttpExchange>> run(Stream::endpoint peer, runtime::HttpClientRequest
         if (error == http::error::need_more) error = {};
         if (error == http::error::body_limit)
             co_return fault(HttpFault::too_large, "the answer is too large");
-        if (error) co_return fault(HttpFault::malformed, error.message());
-        if (ended && !parser.is_done())
+        if (error == http::error::partial_message)
             co_return fault(HttpFault::closed, "the answer ends too early");
+        if (error) co_return fault(HttpFault::malformed, error.message());
     }
     HttpExchange exchange;
     exchange.status = parser.get().result_int();

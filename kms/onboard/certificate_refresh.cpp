@@ -21,12 +21,12 @@ Task<Result<void>> CertificateRefresh::attempt(Deadline deadline) {
     auto evidence =
         co_await certificate_evidence(parts_.agent, parts_.keys.rpc_key.public_point(), deadline);
     if (!evidence) co_return std::move(evidence.error());
-    auto stored = co_await parts_.workers.run(
-        parts_.clock, deadline,
-        [this, evidence = std::move(*evidence), now = parts_.clock.wall_now()] {
-            return keys::refresh_rpc_certificate(parts_.directory, parts_.keys,
-                                                 options_.configured_domain, evidence, now);
-        });
+    // A named value: GCC 12 destroys a temporary closure inside of co_await twice.
+    auto work = [this, evidence = std::move(*evidence), now = parts_.clock.wall_now()] {
+        return keys::refresh_rpc_certificate(parts_.directory, parts_.keys,
+                                             options_.configured_domain, evidence, now);
+    };
+    auto stored = co_await parts_.workers.run(parts_.clock, deadline, std::move(work));
     if (!stored) co_return std::move(stored.error());
     co_return Result<void>();
 }

@@ -163,11 +163,11 @@ Task<tl::expected<BootstrapInfo, RpcError>> Onboarding::bootstrap_alone(std::str
 Task<tl::expected<void, RpcError>> Onboarding::store(std::shared_ptr<const keys::KeySet> set,
                                                      std::optional<std::string> bootstrap_info,
                                                      Deadline deadline) {
-    auto stored = co_await parts_.workers.run(
-        parts_.clock, deadline,
-        [set, info = std::move(bootstrap_info), &directory = parts_.directory] {
-            return directory.store(keys::to_files(*set, info));
-        });
+    // A named value: GCC 12 destroys a temporary closure inside of co_await twice.
+    auto work = [set, info = std::move(bootstrap_info), &directory = parts_.directory] {
+        return directory.store(keys::to_files(*set, info));
+    };
+    auto stored = co_await parts_.workers.run(parts_.clock, deadline, std::move(work));
     if (!stored) co_return make_unexpected(rpc_error(stored.error()).within(kCannotStore));
     co_return tl::expected<void, RpcError>();
 }

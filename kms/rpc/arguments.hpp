@@ -32,9 +32,11 @@ auto compute(Worker worker, bool small, runtime::Deadline deadline, Work work)
     -> runtime::Task<decltype(work())> {
     using Outcome = decltype(work());
     if (small) co_return work();
-    auto outcome = co_await worker.workers.run(
-        worker.clock, deadline,
-        [work = std::move(work)]() mutable -> runtime::Result<Outcome> { return work(); });
+    // A named value: GCC 12 destroys a temporary closure inside of co_await twice.
+    auto wrapped = [work = std::move(work)]() mutable -> runtime::Result<Outcome> {
+        return work();
+    };
+    auto outcome = co_await worker.workers.run(worker.clock, deadline, std::move(wrapped));
     if (!outcome)
         co_return Outcome(tl::make_unexpected(RpcError(std::move(outcome.error().context))));
     co_return std::move(*outcome);

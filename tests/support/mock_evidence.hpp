@@ -11,8 +11,8 @@
 namespace test_support {
 
 inline kms::Attestation mock_evidence(runtime::ByteView report_data) {
-    static const runtime::Bytes kRecorded = hex_at(
-        kms_vectors("encodings_N.json").at("attestations").at("mock-tdx"), "input");
+    static const runtime::Bytes kRecorded =
+        hex_at(kms_vectors("encodings_N.json").at("attestations").at("mock-tdx"), "input");
     kms::Attestation evidence = must(kms::decode_attestation(kRecorded));
     evidence.report_data.assign(report_data.begin(), report_data.end());
     constexpr std::ptrdiff_t kReportData = 568;  // of a version 4 quote

@@ -15,10 +15,12 @@ class AcceptingQuoteVerifier final : public kms::QuoteVerifier {
     std::string tcb_status = "UpToDate";
     std::vector<std::string> advisory_ids;
     std::size_t asked = 0;
+    bool refuses = false;  ///< everything
 
     runtime::Task<kms::Result<kms::VerifiedMachine>> verify(kms::SharedAttestation evidence,
                                                             runtime::Deadline) override {
         ++asked;
+        if (refuses) co_return refused("refused by the test");
         co_return judge(*evidence);
     }
 

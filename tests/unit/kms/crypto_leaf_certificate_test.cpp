@@ -87,8 +87,8 @@ TEST_CASE("broken payloads are told apart from absent ones") {
         {{0x04, 0x02, 0xAA, 0xBB, 0xCC}, "ASN1Error { kind: Extra }"},
     };
     for (const Row& row : rows) {
-        const auto leaf =
-            must(LeafCertificate::parse(replaced(whole, {0x04, 0x03, 0xAA, 0xBB, 0xCC}, row.value)));
+        const auto leaf = must(
+            LeafCertificate::parse(replaced(whole, {0x04, 0x03, 0xAA, 0xBB, 0xCC}, row.value)));
         const auto payload = leaf.payload(CustomExtension::attestation);
         REQUIRE_FALSE(payload.has_value());
         CHECK(payload.error().context == row.error);
@@ -96,9 +96,9 @@ TEST_CASE("broken payloads are told apart from absent ones") {
     }
     // The same extension twice: the number of .3 becomes 8.
     const Bytes both = made(Bytes{1}, Bytes{2});
-    const Bytes twice = replaced(both, {0x83, 0xe7, 0x3d, 0x01, 0x03}, {0x83, 0xe7, 0x3d, 0x01, 0x08});
-    const auto payload =
-        must(LeafCertificate::parse(twice)).payload(CustomExtension::attestation);
+    const Bytes twice =
+        replaced(both, {0x83, 0xe7, 0x3d, 0x01, 0x03}, {0x83, 0xe7, 0x3d, 0x01, 0x08});
+    const auto payload = must(LeafCertificate::parse(twice)).payload(CustomExtension::attestation);
     REQUIRE_FALSE(payload.has_value());
     CHECK(payload.error().context == "duplicate extension");
 }

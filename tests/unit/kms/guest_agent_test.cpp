@@ -1,4 +1,5 @@
 #include "kms/guest/guest_agent.hpp"
+
 #include "kms/guest/vsock_http.hpp"
 #include "tests/support/fake_http_client.hpp"
 #include "tests/support/manual_clock.hpp"
@@ -133,8 +134,8 @@ TEST_CASE("whatever the agent does, the answer is in time and says what happened
         Fixture f;
         f.http.add(row.reply);
         runtime::Result<runtime::Bytes> answer;
-        boost::asio::co_spawn(f.io, f.agent.attest(Fixture::kReport,
-                                                   Deadline::after(f.clock.now(), 60s)),
+        boost::asio::co_spawn(f.io,
+                              f.agent.attest(Fixture::kReport, Deadline::after(f.clock.now(), 60s)),
                               [&](std::exception_ptr, runtime::Result<runtime::Bytes> got) {
                                   answer = std::move(got);
                               });

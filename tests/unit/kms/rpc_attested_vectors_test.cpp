@@ -363,3 +363,27 @@ TEST_CASE("what a version 2 request asks for beyond the first version is in the 
     }
     CHECK(played == 11);
 }
+
+TEST_CASE("the requests of the original's clients are answered") {
+    const auto text = test_support::shared_kms_text("peer/clients.json");
+    if (!text) return;
+    std::size_t played = 0;
+    const json::value recorded = json::parse(*text);
+    for (const auto& client : recorded.at("cases").as_array()) {
+        for (const auto& one : client.at("requests").as_array()) {
+            INFO(text_at(client, "name") << ": " << text_at(one, "request_head"));
+            ServiceFixture f({.accepts_quotes = true});
+            json::object request;
+            request["head"] = one.at("request_head");
+            request["body"] = json::object{{"text", one.at("request_body")}};
+            auto asked = request_of(request);
+            if (const auto& certificate = one.at("client_cert_der_hex"); certificate.is_string())
+                asked.client_certificate = std::string(runtime::as_text(
+                    test_support::hex(std::string(certificate.as_string()))));
+            CHECK(f.send(std::move(asked)).status ==
+                  static_cast<unsigned>(one.at("response_status").as_int64()));
+            ++played;
+        }
+    }
+    CHECK(played > 6);
+}

@@ -39,9 +39,7 @@ struct Request {
         append(out, Bytes{1, 0, 1});
         return out;
     }
-    Attestation evidence() const {
-        return test_support::mock_evidence(ratls_report_data(spki()));
-    }
+    Attestation evidence() const { return test_support::mock_evidence(ratls_report_data(spki())); }
     Bytes layout_a() const {
         Bytes out = common();
         append(out, encode_v0(evidence()));
@@ -49,7 +47,7 @@ struct Request {
     }
     Bytes layout_b(bool v1) const {
         Bytes out = common();
-        append(out, Bytes{1});                              // app info
+        append(out, Bytes{1});                                      // app info
         append(out, Bytes{1, 0x00, 0xF1, 0x53, 0x65, 0, 0, 0, 0});  // not before 1700000000
         append(out, Bytes{0});
         append(out, v1 ? encode_v1(evidence()) : encode_v0(evidence()));
@@ -111,8 +109,7 @@ TEST_CASE("the computed requests of version 2 decode, whichever layout they have
         CHECK(decoded.request.certificate.subject.common_name == "test.example.com");
         CHECK(decoded.request.certificate.alt_names.empty());
         const auto& tdx = std::get<TdxEvidence>(decoded.request.attestation.platform);
-        CHECK(runtime::to_hex(tdx.quote) ==
-              (std::string(name).ends_with("09") ? "09" : ""));
+        CHECK(runtime::to_hex(tdx.quote) == (std::string(name).ends_with("09") ? "09" : ""));
     }
 }
 

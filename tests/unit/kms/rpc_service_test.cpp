@@ -167,15 +167,11 @@ TEST_CASE("with quotes off the root keys go to everybody, but not when nobody ma
     CHECK(test_support::text_at(set[0], "ca_key") == root.ca_key_pem.text());
     CHECK(test_support::text_at(set[0], "k256_key") == runtime::to_hex(root.k256_key.view()));
 
-    Fixture closed({.quotes = false,
-                    .dev = false,
-                    .authority = AuthorityKind::none_refusing});
+    Fixture closed({.quotes = false, .dev = false, .authority = AuthorityKind::none_refusing});
     const auto refused = closed.send("POST", "/prpc/GetKmsKey?json", "{}");
     CHECK(refused.status == 400);
     CHECK_THAT(refused.body, Catch::Contains("core.auth_api.type = \\\"none\\\""));
-    Fixture allowed({.quotes = false,
-                     .dev = false,
-                     .authority = AuthorityKind::none_allowing});
+    Fixture allowed({.quotes = false, .dev = false, .authority = AuthorityKind::none_allowing});
     CHECK(allowed.send("POST", "/prpc/GetKmsKey?json", "{}").status == 200);
 }
 
