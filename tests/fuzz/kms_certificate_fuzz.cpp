@@ -13,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     if (leaf->spki().empty() || leaf->spki().size() > size) std::abort();
-    for (const auto extension :
-         {CustomExtension::tdx_quote, CustomExtension::tdx_event_log, CustomExtension::app_id,
-          CustomExtension::special_usage, CustomExtension::attestation, CustomExtension::app_info}) {
+    for (const auto extension : {CustomExtension::tdx_quote, CustomExtension::tdx_event_log,
+                                 CustomExtension::app_id, CustomExtension::special_usage,
+                                 CustomExtension::attestation, CustomExtension::app_info}) {
         const auto payload = leaf->payload(extension);
         if (payload && payload->has_value() && (*payload)->size() > size) std::abort();
     }

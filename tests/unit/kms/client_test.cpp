@@ -164,9 +164,10 @@ TEST_CASE("an exchange over another kind of socket") {
     CHECK(good.status == 200);
     CHECK(good.body == "{\"a\":1}");
     REQUIRE(server.requests().size() == 1);
-    CHECK_THAT(server.requests()[0],
-               Catch::StartsWith("POST /guest/Info?json HTTP/1.1\r\nhost: 2:8080\r\ncontent-length: "
-                                 "4\r\nconnection: close\r\n\r\n"));
+    CHECK_THAT(
+        server.requests()[0],
+        Catch::StartsWith("POST /guest/Info?json HTTP/1.1\r\nhost: 2:8080\r\ncontent-length: "
+                          "4\r\nconnection: close\r\n\r\n"));
 
     struct Row {
         Script script;

@@ -378,12 +378,28 @@ TEST_CASE("the requests of the original's clients are answered") {
             request["body"] = json::object{{"text", one.at("request_body")}};
             auto asked = request_of(request);
             if (const auto& certificate = one.at("client_cert_der_hex"); certificate.is_string())
-                asked.client_certificate = std::string(runtime::as_text(
-                    test_support::hex(std::string(certificate.as_string()))));
+                asked.client_certificate = std::string(
+                    runtime::as_text(test_support::hex(std::string(certificate.as_string()))));
             CHECK(f.send(std::move(asked)).status ==
                   static_cast<unsigned>(one.at("response_status").as_int64()));
             ++played;
         }
     }
     CHECK(played > 6);
+}
+
+TEST_CASE("a KMS that asks the original for its keys gets them as recorded") {
+    const auto recorded = recording("misc_E.json");
+    if (!recorded) return;
+    std::size_t played = 0;
+    for (const auto& one : recorded->cases.at("cases").as_array()) {
+        const std::string name = text_at(one, "name");
+        if (!matches(name, "GetKmsKey/quotes-on/(attested|no-cert)")) continue;
+        INFO(name);
+        const Played outcome = play(one, recorded->certificates, true);
+        check_answer(one, outcome);
+        check_questions(one, outcome);
+        ++played;
+    }
+    CHECK(played == 2);
 }
