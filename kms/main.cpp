@@ -1,6 +1,7 @@
 // dstack-kms: configuration → keys → certificates → TLS listener → serve until a signal.
 #include "kms/authorize/facts_source.hpp"
 #include "kms/authorize/webhook_client.hpp"
+#include "kms/cli/subcommand.hpp"
 #include "kms/config/kms_config.hpp"
 #include "kms/keys/bootstrap.hpp"
 #include "kms/keys/refresh.hpp"
@@ -39,6 +40,7 @@ constexpr std::string_view kHelp =
     R"(dstack-kms: the key management service
 
 Usage: dstack-kms [-c FILE] [--check | --print-config]
+       dstack-kms verify-quote | inspect-attestation --help
 
   -c, --config FILE   read FILE over the configuration in /etc/kms and the working directory
       --check         report every mistake in the configuration and exit
@@ -313,6 +315,7 @@ Result<void> serve(const kms::KmsConfig& config) {
 }
 
 int run(std::span<char*> words) {
+    if (const auto status = kms::cli::run_subcommand(words)) return *status;
     const auto arguments = parse_arguments(words);
     if (!arguments) {
         print(stderr, "dstack-kms: " + arguments.error().context + "\n");
