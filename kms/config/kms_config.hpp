@@ -91,6 +91,13 @@ struct BoundsConfig {
     std::chrono::milliseconds stop{5'000};     ///< signal → end of the process
 };
 
+/// Whom quotes are trusted by, under [core.attestation].
+struct AttestationConfig {
+    std::optional<std::string> pccs_url;  ///< urls.pccs: wins over core.pccs_url
+    std::string tdx_root;                 ///< root_ca.tdx: a file; empty = Intel's root
+    bool external_anchors = false;        ///< insecure_allow_external_trust_anchors
+};
+
 struct KmsConfig {
     ListenConfig rpc;
     TlsConfig tls;
@@ -101,6 +108,7 @@ struct KmsConfig {
     std::string cert_dir = "/etc/kms/certs";
     std::string admin_token_hash;  ///< SHA-256, raw; empty = no token fits
     std::optional<std::string> pccs_url;
+    AttestationConfig attestation;
     std::string site_name;
     ImageConfig image;
     AuthApiType auth_api = AuthApiType::webhook;

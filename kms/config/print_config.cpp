@@ -117,6 +117,12 @@ void print_core(TomlText& out, const KmsConfig& config) {
     out.flag("verify_source", config.onboard.verify_source);
     out.text("address", config.onboard.listen.address);
     out.number("port", config.onboard.listen.port);
+    out.table("core.attestation");
+    out.flag("insecure_allow_external_trust_anchors", config.attestation.external_anchors);
+    out.table("core.attestation.urls");
+    out.text("pccs", without_user(config.attestation.pccs_url.value_or("")));
+    out.table("core.attestation.root_ca");
+    out.text("tdx", config.attestation.tdx_root);
     out.table("core.metrics");
     out.flag("enabled", config.metrics_enabled);
 }

@@ -203,6 +203,29 @@ void read_bounds(ConfigTable& core, BoundsConfig& bounds) {
     table->finish(kUnknownIsWarning);
 }
 
+/// Trust hangs on these, so a key that nobody knows is an error.
+void read_attestation(ConfigTable& core, AttestationConfig& config) {
+    auto table = core.table("attestation");
+    if (!table) return;
+    take(config.external_anchors, table->boolean("insecure_allow_external_trust_anchors"));
+    if (auto urls = table->table("urls")) {
+        if (auto url = urls->text("pccs"); url && !url->empty()) config.pccs_url = std::move(*url);
+        urls->accept("amd_kds");
+        urls->finish();
+    }
+    if (auto roots = table->table("root_ca")) {
+        take(config.tdx_root, roots->text("tdx"));
+        for (const std::string_view other : {"gcp_tpm", "aws_nitro_enclave", "aws_nitro_tpm",
+                                             "sev_snp_milan", "sev_snp_genoa", "sev_snp_turin"})
+            if (const auto path = roots->text(other); path && !path->empty())
+                roots->problem(other,
+                               "evidence of this platform is not verified, so it has no root",
+                               "remove the key");
+        roots->finish();
+    }
+    table->finish();
+}
+
 void read_core(ConfigTable& root, KmsConfig& config) {
     auto core = root.table("core");
     if (!core) return;
@@ -222,6 +245,7 @@ void read_core(ConfigTable& root, KmsConfig& config) {
         take(config.metrics_enabled, metrics->boolean("enabled"));
         metrics->finish(kUnknownIsWarning);
     }
+    read_attestation(*core, config.attestation);
     read_bounds(*core, config.bounds);
     core->finish(kUnknownIsWarning);
 }

@@ -62,6 +62,12 @@ void warn_of_config(const LoadedConfig& loaded) {
         runtime::log_warn(kLogTarget,
                           "the KMS that keys are fetched from need not prove itself "
                           "(core.onboard.verify_source = false)");
+    if (!config.attestation.tdx_root.empty())
+        runtime::log_warn(kLogTarget,
+                          "quotes are trusted by another root than Intel's "
+                          "(core.attestation.root_ca.tdx): whoever has its key can make evidence "
+                          "of anything",
+                          {kv("file", config.attestation.tdx_root)});
     if (config.auth_api == AuthApiType::dev)
         runtime::log_warn(kLogTarget,
                           "development mode (core.auth_api.type = \"dev\"): no authorisation "
@@ -146,6 +152,11 @@ int run_program(std::span<char*> words, const ProgramEnvironment& environment,
         print(stderr, "Error: the configuration is not valid\n");
         return 1;
     }
+    if (environment.check_trust)
+        if (const auto trusted = environment.check_trust(loaded.config); !trusted) {
+            print(stderr, "Error: " + trusted.error().context + "\n");
+            return 1;
+        }
     if (line->action == Action::check) {
         print(stdout, "the configuration is valid\n");
         return 0;

@@ -29,6 +29,8 @@ struct Verifiers {
 
 /// Texts of environment variables; null when they are not set.
 struct ProgramEnvironment {
+    /// Looks at what the configuration says about trust, before anything starts; null = nothing.
+    std::function<Result<void>(const KmsConfig&)> check_trust = {};
     const char* rust_log = nullptr;
     const char* rocket_workers = nullptr;
     const char* agent_address = nullptr;  ///< DSTACK_AGENT_ADDRESS

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -204,15 +205,18 @@ def percentile(values, share):
 
 
 class Stack:
-    """The whole stack as `./dev run` starts it, on free ports and in a directory of its own."""
+    """The whole stack as `./dev run` starts it, on free ports and in a directory of its own; without the simulator
+    and its evidence unless quotes=True."""
 
-    def __init__(self, directory=None, edit=None, env=None):
+    def __init__(self, directory=None, edit=None, env=None, quotes=False):
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="kms-stack-"))
-        self.kms_port, self.auth_port, self.health_port = free_ports(3)
+        self.kms_port, self.auth_port, self.health_port, self.pccs_port = free_ports(4)
         values = {"BIN": str(BIN), "DIR": str(self.directory), "KMS_PORT": str(self.kms_port),
-                  "AUTH_PORT": str(self.auth_port), "HEALTH_PORT": str(self.health_port)}
+                  "AUTH_PORT": str(self.auth_port), "HEALTH_PORT": str(self.health_port), "PCCS_PORT": str(self.pccs_port)}
+        left_out = "no-quotes" if quotes else "quotes"
         for name in ("launcher.toml", "kms.toml", "auth-config.json"):
             text = (ROOT / "units/dev" / name).read_text()
+            text = re.sub(rf"^# {left_out} {{$.*?^# }} {left_out}$\n", "", text, flags=re.DOTALL | re.MULTILINE)
             for key, value in values.items():
                 text = text.replace(f"@{key}@", value)
             if edit:

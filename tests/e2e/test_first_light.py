@@ -143,9 +143,9 @@ def env_keys_equal_the_vectors():
 
 def dev_run():
     """`./dev run` itself, on other ports: its words, a taken port, Ctrl-C."""
-    kms, auth, health = free_ports(3)
+    kms, auth, health, pccs = free_ports(4)
     with tempfile.TemporaryDirectory() as directory:
-        env = {"KMS_PORT": str(kms), "AUTH_PORT": str(auth), "HEALTH_PORT": str(health), "RUN_DIR": directory}
+        env = {"KMS_PORT": str(kms), "AUTH_PORT": str(auth), "HEALTH_PORT": str(health), "PCCS_PORT": str(pccs), "RUN_DIR": directory}
         with Program([ROOT / "dev", "run"], env=env) as program:
             ready = program.wait_for_line("curl -k ", 60)
             if checks.check("./dev run says ready, the URLs and a curl line", ready and "ready" in program.output, program.output[-3000:]):
