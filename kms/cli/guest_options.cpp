@@ -23,10 +23,11 @@ Result<GuestOptions> parse_guest_options(std::span<char*> words) {
         if (text != nullptr || word == "--timeout") {
             if (++i == words.size())
                 return Error{ErrorCode::invalid_argument, word + " needs a value"};
-            if (text != nullptr)
+            if (text != nullptr) {
                 *text = words[i];
-            else
+            } else {
                 TRY(options.limit, runtime::parse_duration(words[i]).within(word));
+            }
         } else if (word == "--no-sign") {
             options.sign = false;
         } else if (word == "--any-name") {

@@ -148,10 +148,14 @@ struct Listener::Impl {
             self->clock, Deadline::after(self->clock.now(), self->bounds.request), "request",
             read_request(socket));
         if (!request) {
-            if (request.error().code == ErrorCode::invalid_argument)
-                co_return co_await send(
-                    socket, to_http({400, "text/plain", request.error().context + "\n", {}}));
-            co_return std::move(request.error());
+            if (request.error().code != ErrorCode::invalid_argument)
+                co_return std::move(request.error());
+            Reply refusal;
+            refusal.status = 400;
+            refusal.content_type = "text/plain";
+            refusal.body = request.error().context + "\n";
+            const std::string bytes = to_http(refusal);
+            co_return co_await send(socket, bytes);
         }
         co_return co_await carry_out(socket, self->clock, self->answerer(*request));
     }
@@ -222,15 +226,17 @@ Result<void> Listener::listen(const std::string& address) {
         endpoint = asio::ip::tcp::endpoint(ip, port);
     }
     Acceptor& acceptor = impl_->acceptor.emplace(impl_->io);
-    if (acceptor.open(endpoint.protocol(), error)) return failed(error.message());
+    acceptor.open(endpoint.protocol(), error);
+    if (error) return failed(error.message());
     if (!is_unix) acceptor.set_option(asio::socket_base::reuse_address(true), error);
-    if (acceptor.bind(endpoint, error)) {
+    acceptor.bind(endpoint, error);
+    if (error) {
         impl_->unix_path.clear();
         return failed(error.message());
     }
     if (is_unix) ::chmod(impl_->unix_path.c_str(), 0777);
-    if (acceptor.listen(asio::socket_base::max_listen_connections, error))
-        return failed(error.message());
+    acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error) return failed(error.message());
     if (!is_unix) {
         asio::ip::tcp::endpoint bound;
         const auto local = acceptor.local_endpoint(error);
