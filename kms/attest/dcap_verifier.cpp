@@ -33,8 +33,8 @@ DcapVerifier::DcapVerifier(runtime::Clock& clock, runtime::Workers& workers,
 Task<Result<VerifiedMachine>> DcapVerifier::verify(SharedAttestation evidence, Deadline deadline) {
     const auto quote = quote_of(*evidence);
     if (!quote) co_return refused(quote.error());
-    auto query = co_await workers_.run(
-        clock_, deadline, [evidence, bytes = *quote] { return collateral_query(bytes); });
+    const auto read = [evidence, bytes = *quote] { return collateral_query(bytes); };
+    auto query = co_await workers_.run(clock_, deadline, read);
     if (!query) {
         // What the quote says of itself cannot be read: that is its sender's fault.
         if (query.error().code == ErrorCode::invalid_argument)
@@ -44,17 +44,16 @@ Task<Result<VerifiedMachine>> DcapVerifier::verify(SharedAttestation evidence, D
     auto collateral = co_await source_->get(*query, deadline);
     if (!collateral) co_return std::move(collateral.error()).within("Failed to get collateral");
     const UnixSeconds now = unix_seconds(clock_.wall_now());
-    co_return co_await workers_.run(
-        clock_, deadline,
-        [evidence, held = std::move(*collateral), now,
-         cache = cache_]() -> Result<VerifiedMachine> {
-            auto verdict = verify_attestation(*evidence, held, now, cache.get());
-            if (!verdict) return refused(verdict.error());
-            QuoteReport& report = verdict->quote;
-            return VerifiedMachine{std::move(report.ppid),
-                                   std::string(to_string(report.tcb.status)),
-                                   std::move(report.tcb.advisory_ids)};
-        });
+    const auto judge = [evidence, held = std::move(*collateral), now,
+                        cache = cache_]() -> Result<VerifiedMachine> {
+        auto verdict = verify_attestation(*evidence, held, now, cache.get());
+        if (!verdict) return refused(verdict.error());
+        QuoteReport& report = verdict->quote;
+        return VerifiedMachine{std::move(report.ppid), std::string(to_string(report.tcb.status)),
+                               std::move(report.tcb.advisory_ids)};
+    };
+    auto machine = co_await workers_.run(clock_, deadline, judge);
+    co_return machine;
 }
 
 }  // namespace kms

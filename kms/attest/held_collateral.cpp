@@ -86,13 +86,13 @@ Task<Result<VerifiedCollateral>> HeldCollateral::State::fetch(std::shared_ptr<St
            co_await fetch_collateral(self->http, self->options.base_url, query, deadline));
     const UnixSeconds now = unix_seconds(self->clock.wall_now());
     auto shared = std::make_shared<Collateral>(std::move(collateral));
-    co_return co_await self->workers.run(
-        self->clock, deadline,
-        [shared, anchor = self->anchor, now]() -> Result<VerifiedCollateral> {
-            auto verified = VerifiedCollateral::create(std::move(*shared), anchor, now);
-            if (verified) return std::move(*verified);
-            return Error{ErrorCode::unauthenticated, verified.error().reason};
-        });
+    const auto check = [shared, anchor = self->anchor, now]() -> Result<VerifiedCollateral> {
+        auto verified = VerifiedCollateral::create(std::move(*shared), anchor, now);
+        if (verified) return std::move(*verified);
+        return Error{ErrorCode::unauthenticated, verified.error().reason};
+    };
+    auto verified = co_await self->workers.run(self->clock, deadline, check);
+    co_return verified;
 }
 
 Task<void> HeldCollateral::State::renew(std::shared_ptr<State> self, CollateralQuery query,

@@ -128,12 +128,19 @@ void check_kms_file(const Plan& plan, const ServicePlan& service, const PlanTabl
     const auto url = webhook ? webhook->text("url") : std::nullopt;
     const auto parts = url ? split_url(*url) : std::nullopt;
     if (!parts || !is_loopback(parts->host)) return;
-    for (const auto& [name, state] : service.depends_on) {
+    const auto port_of = [&plan](const std::string& name) {
         const auto other =
             std::find_if(plan.services.begin(), plan.services.end(),
                          [&](const ServicePlan& candidate) { return candidate.name == name; });
-        if (other == plan.services.end()) continue;
-        const auto theirs = probed_port(*other);
+        return other == plan.services.end() ? 0 : probed_port(*other);
+    };
+    // The KMS may depend on others beside its webhook; one of them must be it.
+    const bool is_known =
+        std::any_of(service.depends_on.begin(), service.depends_on.end(),
+                    [&](const auto& needed) { return port_of(needed.first) == parts->port; });
+    if (is_known) return;
+    for (const auto& [name, state] : service.depends_on) {
+        const auto theirs = port_of(name);
         if (theirs != 0 && theirs != parts->port)
             tables.problem("service." + name + ".probe", "startup",
                            "'" + name + "' is probed on port " + std::to_string(theirs) +

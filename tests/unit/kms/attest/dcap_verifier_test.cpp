@@ -5,7 +5,7 @@
 #include "kms/attest/trust.hpp"
 #include "kms/simulator/simulator.hpp"
 #include "tests/support/fake_http_client.hpp"
-#include "tests/support/manual_clock.ipp"
+#include "tests/support/manual_clock.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 #include <algorithm>
