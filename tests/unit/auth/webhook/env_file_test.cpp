@@ -60,8 +60,9 @@ TEST_CASE("lines of another form are told without what they say") {
         runtime::ConfigProblems problems;
         auth::add_env_file("X=1\n" + line + "\nY=2\n", "file.env", environment, problems);
         CHECK(environment == Environment{{"X", "1"}, {"Y", "2"}});
-        CHECK(problems.to_string() ==
-              "file.env:2:1: warning: this line is not of the form NAME=VALUE, and is passed over\n");
+        CHECK(
+            problems.to_string() ==
+            "file.env:2:1: warning: this line is not of the form NAME=VALUE, and is passed over\n");
         CHECK_FALSE(problems.has_errors());
     }
 }
