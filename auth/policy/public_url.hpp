@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace auth {
 
@@ -10,5 +11,11 @@ namespace auth {
 /// removed, because providers put keys into each of them; a default port is dropped, the host is in
 /// lower case. "configured" for text that is no such URL, "" for none.
 std::string public_url(std::string_view url);
+
+/// The pieces of a URL that must not be shown: user and password, path, query, fragment, and within
+/// them whatever is long enough to be a key; as they stand and percent-decoded. Longest first.
+std::vector<std::string> url_secrets(std::string_view url);
+/// `text` with each of `secrets` replaced by "[redacted]".
+std::string without_secrets(std::string text, const std::vector<std::string>& secrets);
 
 }  // namespace auth

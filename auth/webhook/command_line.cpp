@@ -94,6 +94,8 @@ runtime::Result<CommandLine> parse_command_line(const std::vector<std::string>& 
         const auto& name = reader.name();
         if (name == "--config") {
             TRY(line.config_file, reader.value());
+        } else if (name == "--env-file") {
+            TRY(line.env_file, reader.value());
         } else if (const auto* option = find_value_option(name)) {
             TRY(auto value, reader.value());
             line.overrides.push_back(
@@ -104,20 +106,39 @@ runtime::Result<CommandLine> parse_command_line(const std::vector<std::string>& 
             line.action = action->action;
         } else if (name == "--unsafe-mock") {
             line.overrides.push_back({{"mock", "unsafe"}, "true", name});
+        } else if (name == "--kms" && line.action == Action::decide) {
+            line.kind = BootKind::kms;
+        } else if (first && name == "check") {
+            line.action = Action::check_chain;
+        } else if (first && name == "decide") {
+            line.action = Action::decide;
+        } else if (line.action == Action::decide && line.request_file.empty() &&
+                   (name == "-" || !name.starts_with('-'))) {
+            line.request_file = name;
         } else if (!(first && name == "run")) {
             return mistake((name.starts_with('-') ? "unknown option '" : "unknown argument '") +
                            name + "'");
         }
     }
+    if (line.action == Action::decide && line.request_file.empty())
+        return mistake("decide needs a file with a request, or - for standard input");
     return line;
 }
 
 std::string usage() {
     std::string text =
         "usage: auth-eth [run] [OPTION]...\n"
+        "       auth-eth check [OPTION]...\n"
+        "       auth-eth decide FILE [--kms] [OPTION]...\n"
         "Answers a dstack key management service's question whether a machine may have keys.\n\n"
+        "  check                ask every endpoint of the chain once, and say what to mend\n"
+        "  decide FILE          decide one request (JSON; - is standard input) and show what the\n"
+        "                       decision rests on; --kms asks for a KMS instead of an "
+        "application\n\n"
         "  --config FILE        settings in TOML; the command line beats the environment beats the "
-        "file\n";
+        "file\n"
+        "  --env-file FILE      variables that the environment lacks (.env of the working "
+        "directory)\n";
     for (const auto& option : kValueOptions)
         text.append("  ").append(option.name).append(" ").append(option.help).append("\n");
     text +=
@@ -129,8 +150,8 @@ std::string usage() {
         "  --help, --version\n\n"
         "Without a backend named, ETH_RPC_URL or KMS_CONTRACT_ADDR choose eth; otherwise it is "
         "simple.\n"
-        "Exit status: 0 after SIGTERM or SIGINT, 1 cannot listen, 64 bad arguments, 78 bad "
-        "settings.\n";
+        "Exit status: 0 after SIGTERM or SIGINT, 1 cannot listen (decide: not allowed), 64 bad "
+        "arguments,\n65 bad request file, 69 the chain cannot be asked, 78 bad settings.\n";
     return text;
 }
 

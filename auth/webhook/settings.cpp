@@ -21,7 +21,7 @@ struct Variable {
     std::string_view table;  ///< empty: the root
     std::string_view key;
 };
-constexpr std::array<Variable, 16> kVariables = {{
+constexpr std::array<Variable, 23> kVariables = {{
     {"HOST", "listen", "host"},
     {"PORT", "listen", "port"},
     {"AUTH_BACKEND", "", "backend"},
@@ -35,8 +35,15 @@ constexpr std::array<Variable, 16> kVariables = {{
     {"MOCK_GATEWAY_APP_ID", "mock", "gateway_app_id"},
     {"MOCK_CHAIN_ID", "mock", "chain_id"},
     {"MOCK_APP_IMPLEMENTATION", "mock", "app_implementation"},
-    {"ETH_RPC_URL", "eth", "rpc_url"},
+    {"ETH_RPC_URL", "eth", "secret_rpc_url"},
     {"KMS_CONTRACT_ADDR", "eth", "kms_contract_addr"},
+    {"ETH_CHAIN_ID", "eth", "chain_id"},
+    {"ETH_FINALITY_CONFIRMATIONS", "eth", "confirmations"},
+    {"AUTH_ETH_BLOCK", "eth", "block"},
+    {"AUTH_ETH_BATCHES", "eth", "batches"},
+    {"AUTH_ETH_CONNECT_LIMIT", "eth", "connect_limit"},
+    {"AUTH_ETH_EXCHANGE_LIMIT", "eth", "exchange_limit"},
+    {"AUTH_ETH_CA_FILE", "eth", "ca_file"},
     {"RUST_LOG", "log", "filter"},
 }};
 
@@ -130,25 +137,8 @@ void read_limits(ConfigTable& root, Settings& settings) {
     limits->finish();
 }
 
-/// What the [eth] table (or ETH_RPC_URL, KMS_CONTRACT_ADDR) says; the mock backend shows it too.
-struct Chain {
-    std::optional<std::string> rpc_url;
-    std::optional<std::string> contract;
-};
-
-Chain read_chain(ConfigTable& root) {
-    Chain chain;
-    if (auto eth = root.table("eth")) {
-        chain.rpc_url = eth->text("rpc_url");
-        chain.contract = eth->text("kms_contract_addr");
-        eth->finish();
-    }
-    return chain;
-}
-
-void read_backend(ConfigTable& root, const Chain& chain, bool policy_file_given,
-                  Settings& settings) {
-    const bool chain_given = chain.rpc_url || chain.contract;
+void read_backend(ConfigTable& root, bool policy_file_given, Settings& settings) {
+    const bool chain_given = settings.chain.rpc_url_given || settings.chain.contract_given;
     if (const auto name = root.word("backend", {"simple", "eth", "mock"})) {
         settings.backend = *name == "eth"    ? BackendKind::eth
                            : *name == "mock" ? BackendKind::mock
@@ -163,25 +153,28 @@ void read_backend(ConfigTable& root, const Chain& chain, bool policy_file_given,
     settings.backend = chain_given ? BackendKind::eth : BackendKind::simple;
 }
 
-void refuse_missing_backend(ConfigTable& root, const Settings& settings) {
-    if (settings.backend != BackendKind::eth) return;
-    root.problem("backend",
-                 "ETH_RPC_URL, KMS_CONTRACT_ADDR or AUTH_BACKEND=eth ask for a chain, and this "
-                 "build has none",
-                 "AUTH_BACKEND=simple decides by a policy file");
+/// Numbers of the environment that dstack takes only in their shortest form. "010" could be meant
+/// as eight or ten.
+void refuse_odd_numbers(const Environment& environment, ConfigProblems& problems) {
+    for (const std::string name : {"ETH_CHAIN_ID", "ETH_FINALITY_CONFIRMATIONS"}) {
+        const auto value = trimmed(variable(environment, name));
+        if (value.size() > 1 && (value.front() == '0' || value.front() == '-'))
+            add_problem(problems, name, "a non-negative integer without leading zeros is expected");
+    }
 }
 
-void read_mock(ConfigTable& root, const Chain& chain, const Environment& environment,
-               Settings& settings) {
+void read_mock(ConfigTable& root, const Environment& environment, Settings& settings) {
+    const auto& chain = settings.chain;
     auto& mock = settings.mock;
     mock.rule = MockRule::allow_all;
-    mock.info = {
-        .kms_contract_addr = chain.contract.value_or("0xmockcontract1234567890123456789012345678"),
-        .eth_rpc_url = public_url(chain.rpc_url.value_or("")),
-        .gateway_app_id = "0xmockgateway1234567890123456789012345678",
-        .chain_id = 1337,
-        .app_implementation = "0xmockapp9876543210987654321098765432109",
-        .note = std::string(kMockNote)};
+    mock.info = {.kms_contract_addr = chain.contract_given
+                                          ? chain.contract
+                                          : "0xmockcontract1234567890123456789012345678",
+                 .eth_rpc_url = chain.rpc_url_given ? public_url(chain.rpc_url) : "",
+                 .gateway_app_id = "0xmockgateway1234567890123456789012345678",
+                 .chain_id = 1337,
+                 .app_implementation = "0xmockapp9876543210987654321098765432109",
+                 .note = std::string(kMockNote)};
     bool unsafe = false;
     if (auto table = root.table("mock")) {
         take(unsafe, table->boolean("unsafe"));
@@ -267,10 +260,11 @@ Settings read_settings(const CommandLine& command_line, const Environment& envir
         take(settings.policy_file, file);
         simple->finish();
     }
-    const auto chain = read_chain(root);
-    read_backend(root, chain, policy_file_given, settings);
-    refuse_missing_backend(root, settings);
-    read_mock(root, chain, environment, settings);
+    settings.chain = read_chain_settings(root);
+    refuse_odd_numbers(environment, problems);
+    read_backend(root, policy_file_given, settings);
+    if (settings.backend == BackendKind::eth) check_chain_settings(root, settings.chain);
+    read_mock(root, environment, settings);
     read_full_lengths(root, settings);
     if (auto log = root.table("log")) {
         take(settings.log_filter, log->text("filter"));
@@ -292,6 +286,7 @@ std::string to_toml(const Settings& settings) {
            "\ndrain = " + milliseconds(settings.drain_limit) +
            "\nconnections = " + std::to_string(settings.connections) + "\n";
     out += "\n[log]\nfilter = " + json_text(settings.log_filter) + "\n";
+    if (settings.backend == BackendKind::eth) out += to_toml(settings.chain);
     if (settings.backend == BackendKind::mock) {
         const auto& info = settings.mock.info;
         out += "\n[mock]\npolicy = " + json_text(to_string(settings.mock.rule)) +

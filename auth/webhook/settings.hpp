@@ -6,6 +6,7 @@
 #pragma once
 
 #include "auth/policy/mock_policy.hpp"
+#include "auth/webhook/chain_settings.hpp"
 #include "auth/webhook/handlers.hpp"
 #include "launcher/runtime/config.hpp"
 
@@ -28,6 +29,7 @@ struct Settings {
     BackendKind backend = BackendKind::simple;
     FullLengths full_lengths = FullLengths::from_kms;
     std::string policy_file = "./auth-config.json";  ///< of the simple backend
+    ChainSettings chain;                             ///< of the eth backend
     MockPolicy mock;
     std::chrono::milliseconds request_limit{5'000};  ///< from a request's last byte to its answer
     std::chrono::milliseconds drain_limit{
@@ -41,8 +43,19 @@ struct Settings {
 
 /// What the command line said.
 struct CommandLine {
-    enum class Action { run, check, print_config, help, version } action = Action::run;
-    std::string config_file;  ///< empty: none
+    enum class Action {
+        run,
+        check,        ///< settings and policy file
+        check_chain,  ///< `check`: ask every endpoint
+        decide,       ///< `decide FILE`: one request from a file
+        print_config,
+        help,
+        version
+    } action = Action::run;
+    std::string config_file;        ///< empty: none
+    std::string env_file;           ///< empty: ".env" of the working directory, if there is one
+    std::string request_file;       ///< of Action::decide; "-" is standard input
+    BootKind kind = BootKind::app;  ///< of Action::decide
     struct Override {
         std::vector<std::string> path;
         std::string value;

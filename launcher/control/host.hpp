@@ -22,8 +22,9 @@ namespace launcher {
 /// What became of an attempt to run a program: a pid, or why there is none.
 struct SpawnOutcome {
     int pid = 0;
-    int exit_code = 0;  ///< 126, 127 or 70 when pid is 0
-    std::string fault;  ///< a sentence when pid is 0
+    int exit_code = 0;                          ///< 126, 127 or 70 when pid is 0
+    std::string fault;                          ///< a sentence when pid is 0
+    std::map<std::string, std::string> limits;  ///< bounds in force: "nofile" → "65536"
 };
 
 class Host {

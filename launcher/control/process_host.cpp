@@ -136,12 +136,33 @@ ProcessHost::Watched& ProcessHost::watched(const ServicePlan& service) {
     return *slot;
 }
 
+/// The service's cgroup.procs when it has bounds that need one; a launcher that may not make
+/// cgroups says so and goes on without them.
+Descriptor ProcessHost::enter_cgroup(const ServicePlan& service) {
+    if (!service.limits.needs_cgroup()) return {};
+    auto processes = cgroups_.prepare(service);
+    if (processes) return std::move(*processes);
+    emit(launcher_record(runtime::LogLevel::warn, "",
+                         "the memory, pids and cpu bounds of " + service.name +
+                             " are not in force: " + processes.error().context +
+                             "; delegate a cgroup (Delegate=yes in the unit), or remove them",
+                         {}, "launcher::process"));
+    return {};
+}
+
+std::map<std::string, std::string> ProcessHost::limits_of(const std::string& service,
+                                                          int pid) const {
+    auto limits = cgroups_.effective(service);
+    for (auto& [name, value] : read_process_limits(pid)) limits.emplace(name, value);
+    return limits;
+}
+
 Task<SpawnOutcome> ProcessHost::spawn(ServicePlan service, std::function<void(ChildEnd)> on_end,
                                       Deadline deadline) {
     const auto& name = service.name;
     plans_[name] = service;
     auto& extras = watched(service);
-    if (!extras.fault.empty()) co_return SpawnOutcome{0, kExitConfig, extras.fault};
+    if (!extras.fault.empty()) co_return SpawnOutcome{0, kExitConfig, extras.fault, {}};
     ChildSpec spec;
     spec.service = service;
     spec.environment = environments_[name];
@@ -150,9 +171,11 @@ Task<SpawnOutcome> ProcessHost::spawn(ServicePlan service, std::function<void(Ch
         find_command(service.command.front(), path_in(spec.environment), service.cwd);
     spec.program = found.path;  // when nothing was found, exec says why
     if (extras.socket) spec.environment.push_back("NOTIFY_SOCKET=" + extras.socket->address());
+    const auto cgroup = enter_cgroup(service);
+    spec.cgroup_procs = cgroup.get();
     auto child = start_child(spec);
     for (auto& entry : spec.environment) runtime::wipe(entry);
-    if (!child) co_return SpawnOutcome{0, kExitInternal, child.error().context};
+    if (!child) co_return SpawnOutcome{0, kExitInternal, child.error().context, {}};
 
     const int pid = child->pid;
     auto early = std::make_shared<EarlyEnd>();
@@ -168,13 +191,13 @@ Task<SpawnOutcome> ProcessHost::spawn(ServicePlan service, std::function<void(Ch
         co_await confirm_exec(parts_.clock, std::move(child->exec_status), spec.program, deadline);
     if (fault) {
         signal_service(name, SIGKILL, true);  // in case it hangs on its way to the program
-        co_return SpawnOutcome{0, fault->exit_code, fault->text};
+        co_return SpawnOutcome{0, fault->exit_code, fault->text, {}};
     }
     parts_.pipeline.adopt(service, pid, child->output.release(), child->errors.release());
     early->confirmed = true;
     if (early->end)
         boost::asio::post(parts_.executor, [on_end, end = *early->end] { on_end(end); });
-    co_return SpawnOutcome{pid, 0, ""};
+    co_return SpawnOutcome{pid, 0, "", limits_of(name, pid)};
 }
 
 void ProcessHost::signal_service(const std::string& service, int signal, bool group) {

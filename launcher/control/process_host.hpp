@@ -7,6 +7,7 @@
 #include "launcher/probe/line_watch.hpp"
 #include "launcher/probe/notify_socket.hpp"
 #include "launcher/probe/probe.hpp"
+#include "launcher/process/cgroup.hpp"
 #include "launcher/process/descriptor.hpp"
 #include "launcher/process/environment.hpp"
 #include "launcher/process/reaper.hpp"
@@ -78,6 +79,8 @@ class ProcessHost final : public Host {
     };
     struct Watched;  ///< notify socket and line watches of one service
     Watched& watched(const ServicePlan& service);
+    Descriptor enter_cgroup(const ServicePlan& service);
+    std::map<std::string, std::string> limits_of(const std::string& service, int pid) const;
     runtime::Task<runtime::Result<int>> run_command(std::string service,
                                                     std::vector<std::string> command,
                                                     runtime::Deadline deadline);
@@ -88,6 +91,7 @@ class ProcessHost final : public Host {
     std::map<std::string, std::unique_ptr<Watched>> watched_;
     std::map<std::string, ServicePlan> plans_;
     Reaper reaper_;
+    ServiceCgroups cgroups_{own_cgroup()};
     bool no_children_ = false;
     bool reap_again_ = false;
     std::function<void()> children_changed_;

@@ -121,6 +121,7 @@ ServiceStatus ServiceUnit::picture() const {
     status.freeze_seconds = freeze_seconds;
     status.last_freeze_sentence = last_freeze_sentence;
     status.process = process;
+    status.limits = limits;
     return status;
 }
 

@@ -68,6 +68,7 @@ struct ServiceUnit {
     double freeze_seconds = 0;
     std::string last_freeze_sentence;
     std::optional<ProcessStatus> process;
+    std::map<std::string, std::string> limits;  ///< bounds in force
 
     /// The probe that decides about readiness: readiness, else liveness, else startup; null when
     /// there is none.

@@ -54,6 +54,7 @@ struct ServiceStatus {
     std::string last_evidence_id;
     std::map<std::string, std::uint64_t> evidence_taken, evidence_skipped;  ///< by reason
     std::optional<ProcessStatus> process;
+    std::map<std::string, std::string> limits;  ///< bounds in force: "nofile" → "65536"
 };
 
 struct Status {

@@ -209,7 +209,9 @@ Task<void> Supervisor::start(ServiceUnit& unit) {
     }
     unit.pid = outcome.pid;
     unit.started = clock_.wall_now();
+    unit.limits = outcome.limits;
     fields.emplace_back("pid", std::int64_t{outcome.pid});
+    if (!outcome.limits.empty()) fields.emplace_back("limits", json_object(outcome.limits));
     host_.emit(launcher_record(LogLevel::info, "service-start",
                                name + " runs with pid " + std::to_string(outcome.pid),
                                std::move(fields), "launcher::process"));
@@ -263,6 +265,7 @@ Task<void> Supervisor::finish_end(ServiceUnit& unit, ChildEnd end, bool expected
 }
 
 Task<void> Supervisor::miss_deadline(ServiceUnit& unit) {
+    if (ending_) co_return;
     const bool onboarding = unit.fsm.state() == ServiceState::started;
     if (onboarding && unit.phase != "onboarding")
         co_return;  // this deadline is for onboarding alone

@@ -102,6 +102,12 @@ std::string span_text(runtime::Duration span) {
            (tenths % 10 == 0 ? "" : "." + std::to_string(tenths % 10)) + "s";
 }
 
+logs::JsonText json_object(const std::map<std::string, std::string>& values) {
+    json::object object;
+    for (const auto& [name, value] : values) object[text(name)] = text(value);
+    return {json::serialize(object)};
+}
+
 logs::JsonText json_texts(const std::vector<std::string>& texts) {
     json::array array;
     for (const auto& entry : texts) array.push_back(text(entry));

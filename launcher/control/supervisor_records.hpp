@@ -19,7 +19,9 @@ logs::Record launcher_record(runtime::LogLevel level, std::string_view action, s
 
 /// "1.5s", "250ms".
 std::string span_text(runtime::Duration span);
-/// A ready JSON array of texts, and a JSON array of probe results with their stage times.
+/// Ready JSON: an object and an array of texts, and an array of probe results with their stage
+/// times.
+logs::JsonText json_object(const std::map<std::string, std::string>& values);
 logs::JsonText json_texts(const std::vector<std::string>& texts);
 logs::JsonText json_results(const std::vector<ProbeResult>& results);
 

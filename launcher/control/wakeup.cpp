@@ -6,18 +6,16 @@
 #include <boost/asio/use_awaitable.hpp>
 
 namespace launcher {
-namespace {
 
-runtime::Task<runtime::Result<void>> wait_for(boost::asio::steady_timer& timer) {
-    co_await timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+runtime::Task<runtime::Result<void>> Wakeup::next(std::uint64_t seen) {
+    if (count_ == seen)
+        co_await timer_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
     co_return runtime::Result<void>{};
 }
 
-}  // namespace
-
 runtime::Task<void> Wakeup::wait(runtime::Clock& clock, runtime::Deadline deadline) {
     if (deadline.expired(clock.now())) co_return;
-    const auto ended = co_await runtime::with_deadline(clock, deadline, "wakeup", wait_for(timer_));
+    const auto ended = co_await runtime::with_deadline(clock, deadline, "wakeup", next(count_));
     (void)ended;  // why it woke up is the caller's to find out
 }
 

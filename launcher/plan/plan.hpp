@@ -83,6 +83,11 @@ enum class LogFormat { automatic, tracing, json, pino, plain };
 struct ServiceLimits {
     std::optional<std::uint64_t> nofile, nproc, address_space;
     std::uint64_t core = 0;  ///< a core dump of a KMS holds keys
+    // By a leaf of a delegated cgroup v2:
+    std::optional<std::uint64_t> memory_high, memory_max;  ///< bytes
+    std::optional<std::uint64_t> pids_max;
+    std::optional<int> cpu_weight;  ///< 1 to 10000; 100 is usual
+    bool needs_cgroup() const { return memory_high || memory_max || pids_max || cpu_weight; }
 };
 
 struct ServicePlan {

@@ -120,6 +120,10 @@ void describe_limits(PlanFields& fields, ServiceLimits& limits) {
     std::optional<std::uint64_t> core = limits.core;
     fields.visit_size("core", core, 0, kMax);
     limits.core = core.value_or(0);
+    fields.visit_size("memory_high", limits.memory_high, kMiB, kMax);
+    fields.visit_size("memory_max", limits.memory_max, kMiB, kMax);
+    fields.visit_size("pids_max", limits.pids_max, 1, kMax);
+    fields.maybe_integer("cpu_weight", limits.cpu_weight, 1, 10000);
     fields.leave();
 }
 

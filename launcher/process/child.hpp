@@ -22,6 +22,7 @@ struct ChildSpec {
     std::vector<std::string> environment;  ///< "NAME=value"; complete
     std::uint64_t default_nofile =
         1024;                     ///< soft limit of descriptors unless the service says otherwise
+    int cgroup_procs = -1;        ///< borrowed; the child moves there first, -1 = stays
     bool discard_output = false;  ///< stdout and stderr are /dev/null instead of pipes
 };
 
@@ -29,6 +30,7 @@ struct ChildSpec {
 enum class ChildStep : std::int32_t {
     session,
     descriptors,
+    cgroup,
     limits,
     umask,
     directory,

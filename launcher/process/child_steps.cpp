@@ -1,5 +1,7 @@
 #include "launcher/process/child_steps.hpp"
 
+#include "launcher/runtime/secret.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -49,6 +51,8 @@ std::string_view to_string(ChildStep step) {
             return "setsid";
         case ChildStep::descriptors:
             return "dup2";
+        case ChildStep::cgroup:
+            return "moving into the cgroup";
         case ChildStep::limits:
             return "setrlimit";
         case ChildStep::umask:
@@ -126,6 +130,7 @@ ChildSteps::ChildSteps(const ChildSpec& spec, std::optional<Identity> identity, 
       output_(output),
       errors_(errors),
       status_(status),
+      cgroup_(spec.cgroup_procs),
       parent_(::getpid()) {
     argument_pointers_ = pointers_to(arguments_);
     environment_pointers_ = pointers_to(environment_);
@@ -148,6 +153,10 @@ ChildSteps::ChildSteps(const ChildSpec& spec, std::optional<Identity> identity, 
                 {RLIMIT_NOFILE,
                  {std::min<rlim_t>(spec.default_nofile, own.rlim_max), own.rlim_max}});
     }
+}
+
+ChildSteps::~ChildSteps() {
+    for (auto& entry : environment_) runtime::wipe(entry);
 }
 
 void ChildSteps::fail(ChildStep step) const noexcept {
@@ -202,6 +211,7 @@ void ChildSteps::run() const noexcept {
     if (::setsid() < 0) fail(ChildStep::session);
     if (input_ != 0 && ::dup2(input_, 0) < 0) fail(ChildStep::descriptors);
     if (::dup2(output_, 1) < 0 || ::dup2(errors_, 2) < 0) fail(ChildStep::descriptors);
+    if (cgroup_ >= 0 && ::write(cgroup_, "0", 1) != 1) fail(ChildStep::cgroup);
     for (const auto& limit : limits_) {
         // One function for all resources; its first parameter has an enumeration's type in glibc.
         if (::syscall(SYS_prlimit64, 0, limit.resource, &limit.value, nullptr) != 0)

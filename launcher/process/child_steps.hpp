@@ -35,6 +35,11 @@ class ChildSteps {
     ChildSteps(const ChildSpec& spec, std::optional<Identity> identity, int input, int output,
                int errors, int status);
 
+    /// Wipes the environment, which holds secrets.
+    ~ChildSteps();
+    ChildSteps(const ChildSteps&) = delete;
+    ChildSteps& operator=(const ChildSteps&) = delete;
+
     /// The child's side. Never returns.
     [[noreturn]] void run() const noexcept;
 
@@ -56,7 +61,7 @@ class ChildSteps {
     std::optional<Identity> identity_;
     std::optional<int> umask_, nice_;
     bool no_new_privs_ = true;
-    int input_, output_, errors_, status_;
+    int input_, output_, errors_, status_, cgroup_;
     pid_t parent_;
 };
 

@@ -141,6 +141,24 @@ std::optional<ProcessStatus> read_process_status(int pid) {
     return status;
 }
 
+std::map<std::string, std::string> read_process_limits(int pid) {
+    struct Named {
+        const char* name;
+        __rlimit_resource resource;
+    };
+    constexpr std::array kLimits = {Named{"nofile", RLIMIT_NOFILE}, Named{"core", RLIMIT_CORE},
+                                    Named{"nproc", RLIMIT_NPROC},
+                                    Named{"address_space", RLIMIT_AS}};
+    std::map<std::string, std::string> limits;
+    for (const auto& [name, resource] : kLimits) {
+        rlimit limit{};
+        if (::prlimit(pid, resource, nullptr, &limit) != 0) continue;
+        limits.emplace(
+            name, limit.rlim_cur == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_cur));
+    }
+    return limits;
+}
+
 std::vector<int> live_descendants(int root) {
     // The whole table once: /proc/PID/task/*/children needs a kernel option, and misses children
     // that are born while it is read.

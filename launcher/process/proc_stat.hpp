@@ -25,6 +25,10 @@ struct ProcessStatus {
 /// Nothing when the process does not exist (a zombie counts as existing).
 std::optional<ProcessStatus> read_process_status(int pid);
 
+/// The soft limits that bound a service: "nofile" → "1024", "core" → "0"; "unlimited" where there
+/// is none.
+std::map<std::string, std::string> read_process_limits(int pid);
+
 /// The fields of /proc/PID/stat that are needed to find one's way in the process tree.
 struct ProcessEntry {
     int pid = 0, parent = 0, session = 0;

@@ -70,11 +70,11 @@ T big_endian(ByteView bytes) {
 }  // namespace
 
 std::string to_hex(ByteView bytes) {
-    std::string text;
-    text.reserve(bytes.size() * 2);
+    std::string text(bytes.size() * 2, '\0');
+    std::size_t at = 0;
     for (const std::uint8_t byte : bytes) {
-        text += kDigits[byte >> 4];
-        text += kDigits[byte & 15];
+        text[at++] = kDigits[byte >> 4];
+        text[at++] = kDigits[byte & 15];
     }
     return text;
 }

@@ -114,6 +114,7 @@ class CurlLoop {
     asio::steady_timer timer_;
     using TimerPoint = asio::steady_timer::time_point;
     TimerPoint timer_due_ = TimerPoint::max();  ///< when curl wants to be called
+    bool timer_held_ = false;  ///< within a call of curl, which may move its time-out several times
     TimerPoint timer_armed_ =
         TimerPoint::max();         ///< when timer_ will fire; not later than timer_due_
     std::shared_ptr<bool> alive_;  ///< false once destroyed; handlers that come late look at it

@@ -70,6 +70,7 @@ struct HttpExchange {
     HttpStageTimes times;
     bool reused_connection = false;
     bool request_sent = false;  ///< false only if surely no byte of the request left
+    bool answer_began = false;  ///< bytes of an answer arrived, whatever became of it
 
     bool ok() const { return fault == HttpFault::none; }
     std::string_view header(std::string_view lower_case_name) const;

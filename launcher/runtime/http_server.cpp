@@ -337,7 +337,9 @@ void HttpServer::Impl::begin_session(int raw, const Peer& peer) {
     asio::co_spawn(
         executor, run_session(shared_from_this(), place),
         asio::bind_cancellation_slot(session->abandon.slot(), [session](std::exception_ptr) {}));
-    if (!sweeping) {
+    // A session that had all it needed is over by now. A sweep without a session would end within
+    // this call, but would be completed by a posted handler only; until then stop_sweep is its own.
+    if (!sweeping && !sessions.empty()) {
         sweeping = true;
         asio::co_spawn(executor, sweep(shared_from_this()),
                        asio::bind_cancellation_slot(

@@ -64,6 +64,8 @@ TEST_CASE("every seeded mistake is found at its place") {
         {kService + "stdin = @\"tty\"\n", "not known", "null"},
         {kService + "no_new_privs = @\"yes\"\n", "must be true or false", ""},
         {kService + "[service.kms.limits]\nnofile = @4\n", "out of range", ""},
+        {kService + "[service.kms.limits]\ncpu_weight = @0\n", "out of range", ""},
+        {kService + "[service.kms.limits]\nmemory_max = @\"1KiB\"\n", "out of range", ""},
         {kService + "[service.kms.limits]\n@nofiles = 4096\n", "unknown key", "nofile"},
         {kService + "[service.kms.log]\nformat = @\"pinot\"\n", "not known", "pino"},
         {kService + "[service.kms.log]\nmax_line = @\"16MiB\"\n", "out of range", ""},

@@ -1,3 +1,4 @@
+#include "launcher/process/cgroup.hpp"
 #include "launcher/process/child.hpp"
 #include "launcher/process/child_steps.hpp"
 #include "launcher/process/descendants.hpp"
@@ -426,4 +427,81 @@ TEST_CASE("closed standard descriptors are opened on /dev/null") {
     reaper.watch(pid, [&](const ChildEnd& end) { code = end.status.code; });
     reaper.collect();
     CHECK(code == 0);
+}
+
+TEST_CASE("the launcher's own cgroup is found, in a namespace too") {
+    const std::string mounts =
+        "24 1 0:22 / /proc rw - proc proc rw\n30 1 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 "
+        "cgroup2 rw\n";
+    CHECK(own_cgroup("0::/system.slice/kms.service\n", mounts) ==
+          "/sys/fs/cgroup/system.slice/kms.service");
+    CHECK(own_cgroup("9:pids:/a\n0::/\n", mounts) == "/sys/fs/cgroup");
+    CHECK(own_cgroup("0::/docker/1/x\n",
+                     "30 1 0:26 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup rw\n") ==
+          "/sys/fs/cgroup/x");
+    CHECK(own_cgroup("9:pids:/a\n", mounts).empty());
+    CHECK(own_cgroup("0::/a\n", "24 1 0:22 / /proc rw - proc proc rw\n").empty());
+}
+
+TEST_CASE("bounds that need a cgroup are written into a leaf of it") {
+    const auto directory =
+        std::filesystem::temp_directory_path() / ("cgroup-" + std::to_string(::getpid()));
+    const auto leaf = directory / "service-kms";
+    // Files as the kernel makes them; here they only remember what is written.
+    for (const auto& path : {directory / "launcher", leaf})
+        std::filesystem::create_directories(path);
+    const auto touch = [](const std::filesystem::path& path) { std::ofstream(path).flush(); };
+    touch(directory / "cgroup.subtree_control");
+    touch(directory / "launcher" / "cgroup.procs");
+    for (const auto* file : {"cgroup.procs", "memory.high", "memory.max", "memory.oom.group",
+                             "pids.max", "cpu.weight"})
+        touch(leaf / file);
+    const auto text_of = [](const std::filesystem::path& path) {
+        std::string text;
+        std::getline(std::ifstream(path), text);
+        return text;
+    };
+
+    auto spec = spec_of({"/bin/sh", "-c", "exit 0"});
+    spec.service.name = "kms";
+    CHECK_FALSE(spec.service.limits.needs_cgroup());
+    spec.service.limits.memory_max = 256 * 1024 * 1024;
+    spec.service.limits.pids_max = 100;
+    CHECK(spec.service.limits.needs_cgroup());
+    {
+        ServiceCgroups cgroups(directory.string());
+        const auto processes = cgroups.prepare(spec.service);
+        REQUIRE(processes);
+        spec.cgroup_procs = processes->get();
+        CHECK_FALSE(run_to_end(spec).fault);
+        CHECK(text_of(directory / "cgroup.subtree_control") == "+memory +pids +cpu");
+        CHECK(text_of(directory / "launcher" / "cgroup.procs") == "0");  // the launcher moved
+        CHECK(text_of(leaf / "cgroup.procs") == "0");                    // the child moved
+        CHECK(cgroups.effective("kms").at("memory.max") == "268435456");
+        CHECK(text_of(leaf / "memory.oom.group") == "1");
+        CHECK(text_of(leaf / "pids.max") == "100");
+        CHECK(text_of(leaf / "cpu.weight").empty());
+    }
+    SECTION("without a cgroup there is a sentence") {
+        ServiceCgroups none("");
+        CHECK_THAT(none.prepare(spec.service).error().context, Catch::Contains("no cgroup v2"));
+        ServiceCgroups foreign("/nonexistent");
+        CHECK_THAT(foreign.prepare(spec.service).error().context,
+                   Catch::Contains("cannot make '/nonexistent/launcher'"));
+    }
+    SECTION("a child that may not move there says so") {
+        const Descriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+        spec.cgroup_procs = full.get();
+        const auto ran = run_to_end(spec);
+        REQUIRE(ran.fault);
+        CHECK_THAT(ran.fault->text, Catch::StartsWith("moving into the cgroup failed"));
+    }
+    std::filesystem::remove_all(directory);
+}
+
+TEST_CASE("the limits in force are read back") {
+    const auto limits = read_process_limits(::getpid());
+    CHECK(limits.size() == 4);
+    CHECK_FALSE(limits.at("nofile").empty());
+    CHECK(read_process_limits(0x7ffffff0).empty());
 }

@@ -57,7 +57,7 @@ runtime::Task<SpawnOutcome> FakeHost::spawn(ServicePlan service,
         co_return refusal->second;
     const int pid = next_pid_++;
     processes_[service.name] = {pid, std::move(on_end)};
-    co_return SpawnOutcome{pid, 0, ""};
+    co_return SpawnOutcome{pid, 0, "", {{"nofile", "1024"}}};
 }
 
 void FakeHost::signal_service(const std::string& service, int signal, bool group) {

@@ -82,6 +82,7 @@ TEST_CASE("a service starts when what it depends on has started") {
     CHECK(stage.state("kms") == ServiceState::ready);
     CHECK(stage.host.deeds_like("notify READY=1") == 1);
     CHECK(stage.board.current()->state == "running");
+    CHECK(stage.status_of("kms").limits.at("nofile") == "1024");
 }
 
 TEST_CASE("a service that waits for readiness waits for the deep probe") {
@@ -194,7 +195,8 @@ TEST_CASE("the unexpected end of one service ends the other, with its status") {
 
 TEST_CASE("a program that cannot be run ends everything") {
     Stage stage(two_services());
-    stage.host.refusals["kms"] = {0, 126, "exec failed: /opt/kms: Permission denied (errno 13)"};
+    stage.host.refusals["kms"] = {
+        0, 126, "exec failed: /opt/kms: Permission denied (errno 13)", {}};
     stage.host.obedient["auth-eth"] = true;
     stage.host.answers["auth-eth startup"] = O::ok;
     stage.pass(1s);

@@ -37,3 +37,33 @@ TEST_CASE("only scheme, host and port of an endpoint are shown") {
     INFO(row.url);
     CHECK(auth::public_url(row.url) == row.shown);
 }
+
+TEST_CASE("what is secret in a URL") {
+    using List = std::vector<std::string>;
+    struct Row {
+        std::string url;
+        List expected;
+    };
+    const auto row = GENERATE(values<Row>({
+        {"https://eth.example", {}},
+        {"https://eth.example/", {}},
+        {"https://eth.example/rpc", {}},
+        {"https://eth.example/v2/0123456789abcdef", {"v2/0123456789abcdef", "0123456789abcdef"}},
+        {"https://user:topsecret@eth.example/", {"user:topsecret", "topsecret"}},
+        {"https://eth.example/?key=topsecret&x=1", {"key=topsecret&x=1", "topsecret"}},
+        {"https://eth.example/#fragment", {"fragment"}},
+        {"https://user:top%2Fsecret@eth.example",
+         {"user:top%2Fsecret", "user:top/secret", "top%2Fsecret", "top/secret"}},
+        {"0123456789abcdef", {"0123456789abcdef"}},
+        {"", {}},
+    }));
+    INFO(row.url);
+    CHECK(auth::url_secrets(row.url) == row.expected);
+}
+
+TEST_CASE("secrets are taken out of texts") {
+    CHECK(auth::without_secrets("a key, a key and a keyhole", {"keyhole", "key"}) ==
+          "a [redacted], a [redacted] and a [redacted]");
+    CHECK(auth::without_secrets("nothing", {}) == "nothing");
+    CHECK(auth::without_secrets("redacted", {"redacted"}) == "[redacted]");
+}
