@@ -121,6 +121,15 @@ TEST_CASE("both streams may share one pipe") {
     CHECK(run_to_end(spec).output == "one\ntwo\nthree\n");
 }
 
+TEST_CASE("a service may have a terminal, which changes nothing of what it writes") {
+    auto spec = spec_of(
+        {"/bin/sh", "-c", "test -t 1 && test -t 2 && printf 'one\\ntwo\\n'; echo three >&2; tty"});
+    spec.service.log.pty = true;
+    const auto ran = run_to_end(spec);
+    CHECK(ran.output == "one\ntwo\nthree\nnot a tty\n");  // its input is none
+    CHECK(ran.errors.empty());
+}
+
 TEST_CASE("a program that cannot be run says which step failed, and why") {
     struct Row {
         std::string name;
