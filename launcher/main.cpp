@@ -38,11 +38,8 @@ constexpr const char* kHelp =
   print-config  show every key with its value and where that comes from [--json]
   status        what a running launcher knows [--json] [--url URL | --socket PATH]
   health        ask a running launcher whether all is well [--ready]; status 0 or 1
-  evidence [SERVICE]
-                look at a running service without touching it, and say what it waits for;
-                --last, --list: what was taken before [--json]
-  log-level SERVICE FILTER
-                change what is logged of a service until the next reload; --reset
+  evidence      say what a running service waits for, without touching it [--last | --list]
+  log-level     change what is logged of a service: log-level SERVICE FILTER | --reset SERVICE
   probe URL     ask a service once, layer by layer [--json]
   poll URL      ask again and again, count the answers [--for 10m] [--every 5s] [--json]
   version       print the version

@@ -157,7 +157,7 @@ runtime::Result<std::unique_ptr<HealthEndpoint>> Launcher::start_health() {
     auto without = plan_.health;
     without.unix_path.clear();
     auto second = HealthEndpoint::start(without, clock_, board_);
-    if (second) tell(LogLevel::warn, "no control socket: " + reason);
+    if (second) tell(LogLevel::info, "no control socket: " + reason);
     return second;
 }
 
