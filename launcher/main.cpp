@@ -1,4 +1,5 @@
 // kms-launcher: arguments → plan → run or a subcommand → exit status.
+#include "launcher/control/cli_control.hpp"
 #include "launcher/control/cli_health.hpp"
 #include "launcher/control/cli_poll.hpp"
 #include "launcher/control/cli_probe.hpp"
@@ -37,6 +38,8 @@ constexpr const char* kHelp =
   print-config  show every key with its value and where that comes from [--json]
   status        what a running launcher knows [--json] [--url URL | --socket PATH]
   health        ask a running launcher whether all is well [--ready]; status 0 or 1
+  evidence      say what a running service waits for, without touching it [--last | --list]
+  log-level     change what is logged of a service: log-level SERVICE FILTER | --reset SERVICE
   probe URL     ask a service once, layer by layer [--json]
   poll URL      ask again and again, count the answers [--for 10m] [--every 5s] [--json]
   version       print the version
@@ -212,6 +215,8 @@ std::optional<int> client(const std::vector<std::string>& words) {
     if (words.front() == "poll") return launcher::run_poll(args, io);
     if (words.front() == "probe") return launcher::run_probe_command(args, io);
     if (words.front() == "health") return launcher::run_health(args, load, environment, io);
+    if (words.front() == "evidence") return launcher::run_evidence(args, load, environment, io);
+    if (words.front() == "log-level") return launcher::run_log_level(args, load, environment, io);
     if (words.front() == "status") return launcher::run_status(args, load, environment, io);
     return std::nullopt;
 }

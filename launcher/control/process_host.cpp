@@ -326,10 +326,13 @@ void ProcessHost::notify(const std::string& state) {
     if (!failure.empty()) emit(launcher_record(runtime::LogLevel::warn, "", failure));
 }
 
-Task<void> ProcessHost::take_evidence(std::string service, int pid, std::string reason,
-                                      Deadline deadline) {
-    if (parts_.evidence != nullptr)
-        co_await parts_.evidence->take(std::move(service), pid, std::move(reason), deadline);
+Task<EvidenceOutcome> ProcessHost::take_evidence(EvidenceOrder order, Deadline deadline) {
+    if (parts_.evidence == nullptr) {
+        EvidenceOutcome outcome;
+        outcome.fault = "nobody takes evidence here";
+        co_return outcome;
+    }
+    co_return co_await parts_.evidence->take(std::move(order), deadline);
 }
 
 }  // namespace launcher

@@ -131,6 +131,13 @@ Peer peer_of(const sockaddr_storage& storage) {
     return {};
 }
 
+std::optional<unsigned> user_at(int unix_socket) {
+    ucred other{};
+    socklen_t size = sizeof other;
+    if (::getsockopt(unix_socket, SOL_SOCKET, SO_PEERCRED, &other, &size) != 0) return std::nullopt;
+    return other.uid;
+}
+
 }  // namespace
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
@@ -327,6 +334,7 @@ void HttpServer::Impl::begin_session(int raw, const Peer& peer) {
         HttpConnection(asio::posix::stream_descriptor(executor, raw), std::move(ssl)), peer.address,
         peer.port);
     session->accepted_at = clock.now();
+    if (peer.address == "unix") session->peer_uid = user_at(raw);
     if (options.bounds.connection.count() != 0)
         session->connection_limit = clock.now() + options.bounds.connection;
     const auto place = sessions.insert(sessions.end(), session);

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,8 @@ struct HttpServerRequest {
     BodyFault body_fault = BodyFault::none;
     std::string peer_address;  ///< numeric address, or "unix"
     std::uint16_t peer_port = 0;
+    /// User of the process at the other end of a unix socket, as the kernel says (SO_PEERCRED).
+    std::optional<unsigned> peer_uid;
     std::string client_certificate;  ///< DER of the verified leaf; empty when none was presented
 
     /// The first header of that name, in any letter case; empty when absent.

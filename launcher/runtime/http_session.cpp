@@ -95,6 +95,7 @@ HttpServerRequest head_of(const Parser& parser, const HttpSession& session) {
         request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
     split_target(request);
     request.peer_address = session.peer_address;
+    request.peer_uid = session.peer_uid;
     request.peer_port = session.peer_port;
     return request;
 }

@@ -6,6 +6,7 @@
 #include "launcher/runtime/http_server.hpp"
 
 #include <ctime>
+#include <optional>
 #include <string>
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -23,6 +24,7 @@ struct HttpSession {
     HttpConnection connection;
     std::string peer_address;
     std::uint16_t peer_port;
+    std::optional<unsigned> peer_uid{};
     HttpPhase phase = HttpPhase::handshake;
     TimePoint phase_limit = TimePoint::max();  ///< when the phase has taken too long
     TimePoint connection_limit = TimePoint::max();
