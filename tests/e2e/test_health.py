@@ -248,6 +248,13 @@ def returning_clients(stack, count=1000, seconds=4.0):
         for descriptor, _ in poller.poll(0.01):
             come_back(descriptor)
 
+    def poll(seconds):
+        """Another process asks, so that this interpreter's lock is not what is measured."""
+        told = subprocess.run([LAUNCHER, "poll", f"http://127.0.0.1:{stack.health_port}/livez", "--for", f"{seconds}s", "--every", "20ms",
+                               "--timeout", "2s", "--json", "--quiet"], capture_output=True, text=True, timeout=60)
+        return json.loads(told.stdout)
+
+    alone = poll(1)["latency_ms"]["p99"]
     next_byte = time.monotonic()
     for _ in range(count):
         connect()
@@ -259,17 +266,16 @@ def returning_clients(stack, count=1000, seconds=4.0):
 
     attackers = threading.Thread(target=keep_going, daemon=True)
     attackers.start()
-    # Another process asks, so that the interpreter's lock is not what is measured.
-    asked = subprocess.run([LAUNCHER, "poll", f"http://127.0.0.1:{stack.health_port}/livez", "--for", f"{int(seconds)}s", "--every", "20ms",
-                            "--timeout", "2s", "--json", "--quiet"], capture_output=True, text=True, timeout=60)
+    told = poll(int(seconds))
     stop.set()
     attackers.join(10)
     for client in clients.values():
         client.close()
-    told = json.loads(asked.stdout)
     checks.check(f"/livez is answered to all beside {count} clients that come back for ever ({counts['connects']} connects)",
-                 told["answered"] == told["polls"] > 50, asked.stdout)
-    checks.check("… within 50 ms (p99)", told["latency_ms"]["p99"] < 50, asked.stdout)
+                 told["answered"] == told["polls"] > 50, str(told))
+    # A machine that is busy with other things is slow without them, too.
+    limit = max(50, 5 * alone)
+    checks.check(f"… within {limit:.0f} ms (p99; {alone:.1f} ms without them)", told["latency_ms"]["p99"] < limit, str(told))
     checks.check("… and they were kept off", counts["connects"] > 2 * count, str(counts))
 
 

@@ -27,7 +27,8 @@ const log = (level, msg, more = {}) =>
 let id = 0;
 const server = http.createServer((req, res) => {
   const reqId = `req-${++id}`;
-  log(30, "incoming request", { reqId, req: { method: req.method, url: req.url, remotePort: req.socket.remotePort } });
+  log(30, "incoming request", { reqId, req: { method: req.method, url: req.url, remoteAddress: req.socket.remoteAddress,
+    remotePort: req.socket.remotePort } });
   const send = (status, body) => {
     res.writeHead(status, { "content-type": "application/json" });
     res.end(JSON.stringify(body));
