@@ -55,9 +55,11 @@ const std::vector<Usage>& usages() {
          "usage: kms-launcher health [--ready] [--socket PATH | --url URL]\n"
          "                    [--config FILE] [--timeout 3s]\n"},
         {"evidence",
-         "usage: kms-launcher evidence [--last] [SERVICE] [--socket PATH] [--config FILE]\n"},
+         "usage: kms-launcher evidence [--last | --list] [--json] [--socket PATH]\n"
+         "                    [--config FILE] [--timeout 10s] [SERVICE]\n"},
         {"log-level",
-         "usage: kms-launcher log-level SERVICE FILTER [--socket PATH] [--config FILE]\n"},
+         "usage: kms-launcher log-level [--reset] [--socket PATH] [--config FILE]\n"
+         "                    [--timeout 3s] [SERVICE [FILTER]]\n"},
         {"probe",
          "usage: kms-launcher probe URL [--timeout 8s] [--expect-status N[,N]]\n"
          "                    [--expect-body TEXT] [--insecure | --ca-file FILE] [--json]\n"

@@ -15,7 +15,7 @@ std::string_view help_text();
 const std::vector<std::string>& cli_commands();
 /// "usage: kms-launcher NAME …" with every option of the subcommand; empty for unknown names.
 std::string_view usage_of(std::string_view command);
-/// "unknown command 'chek'; did you mean 'check'?"
+/// "unknown command 'polll'; did you mean 'poll'?"
 std::string unknown_command(std::string_view word);
 
 }  // namespace launcher

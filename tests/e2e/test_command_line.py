@@ -64,7 +64,7 @@ def help_fits():
         usage = run(name, "--help")
         checks.check(f"{name} --help", usage.returncode == 0 and usage.stdout.startswith("usage: kms-launcher ") and
                      usage.stderr == "" and max(map(len, usage.stdout.splitlines())) <= 80, usage.stdout + usage.stderr)
-    for words, hint in ((["chek"], "did you mean 'check'?"), (["frobnicate"], "--help"), (["check", "--ofline"], "--offline"),
+    for words, hint in ((["polll"], "did you mean 'poll'?"), (["frobnicate"], "--help"), (["check", "--ofline"], "--offline"),
                         (["run", "--offline"], "unknown option"), (["check", "extra"], "unexpected 'extra'"),
                         (["check", "--config"], "needs a value"), (["help", "statsu"], "'status'"),
                         (["status", "--sockt=/x"], "--socket"), (["poll"], "URL")):

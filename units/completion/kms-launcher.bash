@@ -40,8 +40,8 @@ _kms_launcher() {
         check | print-config) options="--config --log --offline --json" ;;
         status) options="--json --socket --url --config --timeout" ;;
         health) options="--ready --socket --url --config --timeout" ;;
-        evidence) options="--last --socket --config" ;;
-        log-level) options="--socket --config" ;;
+        evidence) options="--last --list --json --socket --config --timeout" ;;
+        log-level) options="--reset --socket --config --timeout" ;;
         probe) options="--timeout --expect-status --expect-body --insecure --ca-file --json" ;;
         poll) options="--for --every --timeout --count --concurrency --insecure --ca-file --json --quiet" ;;
         version) options="--json" ;;
