@@ -126,6 +126,7 @@ runtime::HttpBounds health_bounds() {
     bounds.body_bytes = 0;
     bounds.connections = 16;
     bounds.give_way = 100ms;
+    bounds.guests = 128;
     bounds.requests_in_flight = 16;
     bounds.requests_per_connection = 100;
     return bounds;

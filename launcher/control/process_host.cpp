@@ -264,10 +264,8 @@ Task<ProbeResult> ProcessHost::probe(std::string service, ProbePlan probe, Deadl
         const auto watch = extras->lines.find(line_key(plan));
         return watch != extras->lines.end() && watch->second->seen();
     };
-    const auto result =
-        co_await run_probe(parts_.clock, std::move(probe), deadline, std::move(hooks));
-    if (result.local_port != 0) parts_.pipeline.note_probe_port(result.local_port);
-    co_return result;
+    hooks.connected = [this](std::uint16_t port) { parts_.pipeline.note_probe_port(port); };
+    co_return co_await run_probe(parts_.clock, std::move(probe), deadline, std::move(hooks));
 }
 
 Task<ControlMeasurement> ProcessHost::control(Deadline deadline) {
