@@ -58,7 +58,8 @@ runtime::Task<void> answer_into(KmsService& service, test::ManualClock& clock,
 
 /// Starts a call and lets it run until it waits.
 void start(ServiceFixture& f, const std::string& method, std::optional<HttpServerReply>& into) {
-    boost::asio::co_spawn(f.io, answer_into(f.service, f.clock, attested(method), &into), boost::asio::detached);
+    boost::asio::co_spawn(f.io, answer_into(f.service, f.clock, attested(method), &into),
+                          boost::asio::detached);
     test::run_ready(f.io);
 }
 
@@ -189,11 +190,13 @@ TEST_CASE("few quotes are verified at a time; the rest is told at once") {
     options.verifications = 1;
     KmsService service(std::move(parts), f.clock, f.workers, options);
     std::optional<HttpServerReply> first;
-    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetMeta"), &first), boost::asio::detached);
+    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetMeta"), &first),
+                          boost::asio::detached);
     test::run_ready(f.io);
     CHECK_FALSE(first.has_value());
     std::optional<HttpServerReply> second;
-    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetMeta"), &second), boost::asio::detached);
+    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetMeta"), &second),
+                          boost::asio::detached);
     test::run_ready(f.io);
     REQUIRE(second.has_value());
     CHECK_THAT(second->body, Catch::Contains("too many quotes are being verified"));
