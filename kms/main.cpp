@@ -1,4 +1,5 @@
 // dstack-kms: environment and verifiers → the program.
+#include "kms/cli/subcommand.hpp"
 #include "kms/program/program.hpp"
 
 #include <cstdio>
@@ -7,6 +8,8 @@
 
 int main(int argc, char** argv) {
     try {
+        const std::span words(argv, static_cast<std::size_t>(argc));
+        if (const auto status = kms::cli::run_subcommand(words)) return *status;
         const kms::Verifiers verifiers{
             .quotes =
                 [](const kms::VerifierContext&) {
@@ -22,8 +25,7 @@ int main(int argc, char** argv) {
             .rocket_workers = std::getenv("ROCKET_WORKERS"),
             .agent_address = std::getenv("DSTACK_AGENT_ADDRESS"),
         };
-        return kms::run_program(std::span(argv, static_cast<std::size_t>(argc)), environment,
-                                verifiers);
+        return kms::run_program(words, environment, verifiers);
     } catch (const std::exception& failure) {
         std::fprintf(stderr, "Error: %s\n", failure.what());
         return 1;

@@ -42,14 +42,67 @@ void append_utf8(std::string& out, std::uint32_t code) {
 
 }  // namespace
 
-Error JsonReader::error(std::string_view what) const {
+Error JsonReader::position(std::string_view what, std::size_t at) const {
     const std::string_view before = text_.substr(0, std::min(at_, text_.size()));
     const auto line = 1 + std::ranges::count(before, '\n');
-    const std::size_t line_start =
-        before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
+    const std::size_t newline = before.rfind('\n');
+    const std::size_t line_start = newline == std::string_view::npos ? 0 : newline + 1;
     return Error{ErrorCode::invalid_argument, std::string(what) + " at line " +
                                                   std::to_string(line) + " column " +
-                                                  std::to_string(before.size() - line_start + 1)};
+                                                  std::to_string(at - line_start)};
+}
+
+Error JsonReader::error(std::string_view what) const {
+    return position(what, at_);
+}
+
+Error JsonReader::peek_error(std::string_view what) const {
+    if (at_ < text_.size()) return position(what, at_ + 1);
+    if (depth_ == 0) return error("EOF while parsing a value");
+    return error(is_array_[depth_ - 1] ? "EOF while parsing a list"
+                                       : "EOF while parsing an object");
+}
+
+Error JsonReader::invalid_type(std::string_view expected) {
+    const std::size_t start = at_;
+    std::string found;
+    switch (peek()) {
+        case Kind::object:
+            found = "map";
+            break;
+        case Kind::array:
+            found = "sequence";
+            break;
+        case Kind::string: {
+            const auto content = text();
+            if (!content) return content.error();
+            found = "string \"" + std::string(*content) + "\"";
+            break;
+        }
+        case Kind::number: {
+            peek_char();
+            const std::size_t digits = at_;
+            if (auto good = number_syntax(); !good) return good.error();
+            const std::string_view number = text_.substr(digits, at_ - digits);
+            const bool is_integer = number.find_first_of(".eE") == std::string_view::npos;
+            found = (is_integer ? "integer `" : "floating point `") + std::string(number) + "`";
+            break;
+        }
+        case Kind::boolean: {
+            const auto value = boolean();
+            if (!value) return value.error();
+            found = *value ? "boolean `true`" : "boolean `false`";
+            break;
+        }
+        case Kind::null:
+            if (auto good = null(); !good) return good.error();
+            found = "null";
+            break;
+        case Kind::end:
+            return peek_error("expected value");
+    }
+    if (found == "map" || found == "sequence") at_ = start;
+    return error("invalid type: " + found + ", expected " + std::string(expected));
 }
 
 char JsonReader::peek_char() {
@@ -77,14 +130,16 @@ JsonReader::Kind JsonReader::peek() {
 }
 
 Result<void> JsonReader::expect(char c, std::string_view what) {
-    if (peek_char() != c) return error("expected " + std::string(what));
+    if (peek_char() != c || at_ >= text_.size()) return peek_error("expected " + std::string(what));
     ++at_;
     return {};
 }
 
 Result<void> JsonReader::enter(char open) {
-    TRY_VOID(expect(open, open == '{' ? "an object" : "an array"));
-    if (depth_ == kDeepest) return error("nested too deeply");
+    const Kind wanted = open == '{' ? Kind::object : Kind::array;
+    if (peek() != wanted) return invalid_type(open == '{' ? "a map" : "a sequence");
+    ++at_;
+    if (depth_ == kDeepest) return error("recursion limit exceeded");
     is_array_[depth_] = open == '[';
     is_first_[depth_] = true;
     ++depth_;
@@ -110,18 +165,24 @@ Result<bool> JsonReader::next() {
     }
     TRY_VOID(expect(',', in_array ? "`,` or `]`" : "`,` or `}`"));
     const char after = peek_char();
-    if (after == ']' || after == '}') return error("trailing comma");
+    if (after == ']' || after == '}') return peek_error("trailing comma");
     return true;
 }
 
 Result<std::string_view> JsonReader::name() {
-    TRY(const std::string_view found, text());
+    if (peek() != Kind::string) return peek_error("key must be a string");
+    TRY(const std::string_view found, string_content());
     TRY_VOID(expect(':', "`:`"));
     return found;
 }
 
 Result<std::string_view> JsonReader::text() {
-    TRY_VOID(expect('"', "a string"));
+    if (peek() != Kind::string) return invalid_type("a string");
+    return string_content();
+}
+
+Result<std::string_view> JsonReader::string_content() {
+    ++at_;  // the quote
     const auto plain_end = [this] {
         std::size_t end = at_;
         while (end < text_.size() && !kNotPlain[static_cast<std::uint8_t>(text_[end])]) ++end;
@@ -212,35 +273,49 @@ Result<void> JsonReader::number_syntax() {
 }
 
 Result<std::uint64_t> JsonReader::unsigned_integer(std::uint64_t largest) {
-    if (peek() != Kind::number) return error("expected an integer");
+    const std::string_view name = largest <= 0xff         ? "u8"
+                                  : largest <= 0xffff     ? "u16"
+                                  : largest <= 0xffffffff ? "u32"
+                                                          : "u64";
+    if (peek() != Kind::number) return invalid_type(name);
     const std::size_t start = at_;
     TRY_VOID(number_syntax());
+    const std::string_view number = text_.substr(start, at_ - start);
+    const auto unfit = [&](std::string_view kind) {
+        return error(std::string(kind) + " `" + std::string(number) + "`, expected " +
+                     std::string(name));
+    };
+    if (number.find_first_of(".eE") != std::string_view::npos)
+        return unfit("invalid type: floating point");
     std::uint64_t value = 0;
-    for (const char c : text_.substr(start, at_ - start)) {
-        if (!is_digit(c)) return error("expected an integer that is not negative");
+    for (const char c : number) {
+        if (c == '-') return unfit("invalid value: integer");
         const auto digit = static_cast<std::uint64_t>(c - '0');
-        if (value > (largest - std::min(largest, digit)) / 10) return error("integer out of range");
+        if (value > (largest - std::min(largest, digit)) / 10)
+            return unfit("invalid value: integer");
         value = value * 10 + digit;
     }
-    if (value > largest) return error("integer out of range");
+    if (value > largest) return unfit("invalid value: integer");
     return value;
 }
 
 Result<void> JsonReader::literal(std::string_view word) {
-    if (!text_.substr(at_).starts_with(word)) return error("expected a value");
-    at_ += word.size();
+    for (const char c : word) {
+        if (at_ >= text_.size()) return error("EOF while parsing a value");
+        if (text_[at_++] != c) return error("expected ident");
+    }
     return {};
 }
 
 Result<bool> JsonReader::boolean() {
-    if (peek() != Kind::boolean) return error("expected a boolean");
+    if (peek() != Kind::boolean) return invalid_type("a boolean");
     const bool value = text_[at_] == 't';
     TRY_VOID(literal(value ? "true" : "false"));
     return value;
 }
 
 Result<void> JsonReader::null() {
-    if (peek() != Kind::null) return error("expected null");
+    if (peek() != Kind::null) return invalid_type("null");
     return literal("null");
 }
 
@@ -268,7 +343,7 @@ Result<void> JsonReader::skip() {
                 TRY_VOID(null());
                 break;
             case Kind::end:
-                return error("expected a value");
+                return peek_error("expected value");
         }
         while (depth_ > outside) {
             TRY(const bool more, next());
@@ -288,7 +363,7 @@ Result<std::string_view> JsonReader::raw_value() {
 }
 
 Result<void> JsonReader::finish() {
-    if (peek_char() != '\0' || at_ < text_.size()) return error("trailing characters");
+    if (peek_char() != '\0' || at_ < text_.size()) return peek_error("trailing characters");
     return {};
 }
 

@@ -12,8 +12,9 @@
 
 namespace kms {
 
-/// Each function reads at the current position and fails with invalid_argument: what was expected,
-/// "at line L column C". The text is borrowed. After a failure the reader is of no further use.
+/// Each function reads at the current position and fails with invalid_argument, in the words of the
+/// parser that the field uses (they travel to clients): what is wrong "at line L column C". The
+/// text is borrowed. After a failure the reader is of no further use.
 class JsonReader {
   public:
     explicit JsonReader(std::string_view text) : text_(text) {}
@@ -45,12 +46,18 @@ class JsonReader {
     /// Nothing but white space follows.
     Result<void> finish();
 
-    /// An error at the current position.
+    /// An error about what was just read.
     Error error(std::string_view what) const;
+    /// "invalid type: ..., expected ...": about the value that comes next.
+    Error invalid_type(std::string_view expected);
 
   private:
     char peek_char();
+    /// An error about the next character, or about there being none.
+    Error peek_error(std::string_view what) const;
+    Error position(std::string_view what, std::size_t at) const;
     Result<void> expect(char c, std::string_view what);
+    Result<std::string_view> string_content();
     Result<void> literal(std::string_view word);
     Result<void> number_syntax();
     Result<void> append_escape();

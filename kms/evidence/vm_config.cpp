@@ -94,13 +94,15 @@ Result<void> check_value(JsonReader& reader, Type type) {
         case Type::ovmf: {
             TRY(const std::string_view text, reader.text());
             if (text != "pre202505")
-                return reader.error("unknown variant `" + std::string(text) + "`");
+                return reader.error("unknown variant `" + std::string(text) +
+                                    "`, expected `pre202505`");
             return {};
         }
         case Type::variant: {
             TRY(const std::string_view text, reader.text());
             if (text != "legacy" && text != "lite")
-                return reader.error("unknown variant `" + std::string(text) + "`");
+                return reader.error("unknown variant `" + std::string(text) +
+                                    "`, expected `legacy` or `lite`");
             return {};
         }
         case Type::measurement:
@@ -119,6 +121,9 @@ Result<void> check_value(JsonReader& reader, Type type) {
 Result<Bytes> os_image_hash_of(std::string_view vm_config_json) {
     Bytes hash;
     JsonReader reader(vm_config_json);
+    const auto kind = reader.peek();
+    if (kind != JsonReader::Kind::object && kind != JsonReader::Kind::array)
+        return reader.invalid_type("struct VmConfig").within("Failed to parse vm config");
     auto read = read_members(reader, kNames, 0, [&](std::size_t member) -> Result<void> {
         if (kTypes[member] != Type::hash) return check_value(reader, kTypes[member]);
         TRY(hash, hex_member(reader));

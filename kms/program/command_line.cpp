@@ -46,6 +46,7 @@ std::string_view help_text() {
 
 Usage: dstack-kms [-c FILE] [--check | --print-config]
        dstack-kms inspect-cert FILE
+       dstack-kms verify-quote | inspect-attestation --help
 
   -c, --config FILE   read FILE over the configuration in /etc/kms and the working directory
       --check         report every mistake in the configuration and exit

@@ -32,7 +32,9 @@ Verdict<void> check_preimages(std::span<const TdxEvent> log) {
         if (!event.is_runtime() || event.version != EventVersion::v2) continue;
         const std::string expected =
             event_preimage(event.event, event.event_payload, event.version);
-        const std::string name = "V2 runtime event " + std::to_string(i);
+        const std::string name =
+            "Failed to validate TDX V2 event digest preimages: V2 runtime event " +
+            std::to_string(i);
         if (applies(Rule::event_preimage_text) && event.preimage) {
             const auto preimage = runtime::from_hex(*event.preimage);
             if (!preimage || runtime::as_text(*preimage) != expected)

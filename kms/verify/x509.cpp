@@ -323,6 +323,34 @@ bool RevocationList::lists(ByteView serial) const {
     return false;
 }
 
+std::optional<ByteView> find_wrapped_extension(ByteView certificate_der, ByteView oid) {
+    const auto data = parse_signed(certificate_der);
+    if (!data) return std::nullopt;
+    Peeler outer(data->message);
+    const auto content = outer.take(der::kSequence);
+    if (!content) return std::nullopt;
+    for (ByteView rest = *content; !rest.empty();) {
+        Peeler fields(rest);
+        const auto field = fields.take(rest[0]);
+        if (!field) return std::nullopt;
+        if (rest[0] == der::context_constructed(3)) {
+            Peeler extensions(*field);
+            const auto list = extensions.take(der::kSequence);
+            if (!list) return std::nullopt;
+            for (Peeler items(*list); !items.at_end();) {
+                const auto extension = take_extension(items);
+                if (!extension) return std::nullopt;
+                if (!equal(extension->oid, oid)) continue;
+                Peeler wrapped(extension->value);
+                const auto found = wrapped.take(der::kOctetString);
+                return found ? std::optional(*found) : std::nullopt;
+            }
+        }
+        rest = fields.rest();
+    }
+    return std::nullopt;
+}
+
 bool allows_server_auth(ByteView extended_key_usage) {
     Peeler list(extended_key_usage);
     while (!list.at_end()) {

@@ -66,6 +66,10 @@ struct RevocationList {
 /// algorithms that differ, a delta or indirect list, or a critical extension that is not known.
 Result<RevocationList> parse_revocation_list(ByteView der);
 
+/// The content of the OCTET STRING inside of the first extension with this OID: the form of
+/// dstack's own extensions.
+std::optional<ByteView> find_wrapped_extension(ByteView certificate_der, ByteView oid);
+
 /// Whether a list of OIDs holds serverAuth.
 bool allows_server_auth(ByteView extended_key_usage);
 /// The first URI of the first distribution point that has a full name.
