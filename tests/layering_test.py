@@ -22,10 +22,19 @@ ALLOWED = {
                  "launcher/probe", "launcher/evidence", "launcher/control"},
     "kms/crypto": set(),
     "kms/keys": {"kms/crypto"},
+    "kms/evidence": {"kms/crypto"},
+    "kms/verify": {"kms/evidence", "kms/crypto"},
+    "kms/cli": {"kms/verify", "kms/evidence", "kms/crypto"},
     "kms/config": set(),
-    "kms/authorize": {"runtime", "kms/config"},
-    "kms/rpc": {"runtime", "kms/config", "kms/authorize", "kms/keys", "kms/crypto"},
-    "kms": {"runtime", "kms/config", "kms/authorize", "kms/keys", "kms/crypto", "kms/rpc"},
+    "kms/guest": {"runtime"},
+    "kms/authorize": {"runtime", "kms/config", "kms/guest", "kms/evidence", "kms/crypto"},
+    "kms/rpc": {"runtime", "kms/config", "kms/authorize", "kms/keys", "kms/evidence", "kms/crypto"},
+    "kms/client": {"runtime", "kms/rpc", "kms/crypto"},
+    "kms/onboard": {"runtime", "kms/client", "kms/rpc", "kms/authorize", "kms/guest", "kms/keys", "kms/evidence",
+                    "kms/crypto"},
+    "kms/program": {"runtime", "kms/config", "kms/onboard", "kms/client", "kms/rpc", "kms/authorize", "kms/guest",
+                    "kms/keys", "kms/evidence", "kms/crypto"},
+    "kms": {"runtime", "kms/cli", "kms/program", "kms/authorize", "kms/evidence", "kms/verify"},
     "auth/policy": set(),
     "auth/abi": {"auth/policy"},
     "auth/chain": {"runtime", "auth/abi", "auth/policy"},
@@ -33,7 +42,7 @@ ALLOWED = {
     "auth": {"runtime", "auth/policy", "auth/abi", "auth/chain", "auth/webhook"},
 }
 # Folders that must not be able to wait: no Asio, no log.
-PURE = {"launcher/plan", "launcher/supervise", "kms/crypto", "kms/keys", "kms/config", "auth/policy", "auth/abi"}
+PURE = {"launcher/plan", "launcher/supervise", "kms/crypto", "kms/keys", "kms/evidence", "kms/verify", "kms/config", "auth/policy", "auth/abi"}
 # Heavy libraries stay out of headers, so that their cost is paid where they are used.
 ONLY_IN_CPP = re.compile(r"boost/(beast|json|url|process)|toml\+\+|curl/|spdlog|re2/")
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.MULTILINE)

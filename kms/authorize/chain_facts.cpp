@@ -50,6 +50,8 @@ Result<ChainFacts> parse_chain_facts(std::string_view body) {
     TRY(facts.gateway_app_id, text_member(*object, "gatewayAppId"));
     TRY(facts.app_implementation, text_member(*object, "appImplementation"));
     TRY(facts.chain_id, natural_member(*object, "chainId"));
+    if (const json::value* url = object->if_contains("ethRpcUrl"); url != nullptr)
+        if (const json::string* text = url->if_string()) facts.eth_rpc_url = std::string(*text);
     return facts;
 }
 

@@ -18,6 +18,7 @@ struct ChainFacts {
     std::string kms_contract_address;
     std::string app_implementation;
     std::uint64_t chain_id = 0;
+    std::string eth_rpc_url{};  ///< empty when the service does not say
 
     friend bool operator==(const ChainFacts&, const ChainFacts&) = default;
 };

@@ -41,6 +41,7 @@ struct ImageConfig {
 enum class AuthApiType {
     webhook,  ///< every decision is asked of the authorisation service
     dev,      ///< everybody is allowed; for development
+    none,     ///< nobody is asked; see KmsConfig::none_allow_all
 };
 
 struct OnboardConfig {
@@ -48,6 +49,9 @@ struct OnboardConfig {
     std::string auto_bootstrap_domain;  ///< makes keys for this domain at the first start, without
                                         ///< asking anybody
     bool quote_enabled = true;
+    /// A KMS that keys are fetched from must prove itself and be allowed by the authorisation
+    /// service. Only together with quote_enabled.
+    bool verify_source = true;
     ListenConfig listen;
 };
 
@@ -69,6 +73,16 @@ struct BoundsConfig {
     std::chrono::milliseconds webhook_info{4'000};     ///< one exchange that asks for its facts
     std::chrono::milliseconds webhook_decision{10'000};  ///< one exchange that asks for a decision
     std::uint64_t webhook_decisions = 64;                ///< decisions being asked for at a time
+    std::chrono::milliseconds verification{30'000};      ///< verifying one quote
+    std::uint64_t verifications = 64;                    ///< quotes being verified at a time
+    std::chrono::milliseconds image_check{60'000};       ///< checking one operating system image
+    std::chrono::milliseconds guest_agent{10'000};       ///< one exchange with the guest agent
+    std::uint64_t guest_agent_calls = 8;                 ///< exchanges with it at a time
+    std::chrono::milliseconds guest_agent_retry{5'000};  ///< until a failed certificate refresh is
+                                                         ///< tried again
+    std::chrono::milliseconds source_connect{5'000};     ///< connecting to a KMS that has the keys
+    std::chrono::milliseconds source{60'000};            ///< one exchange with it
+    std::chrono::milliseconds onboarding{180'000};       ///< one Bootstrap or Onboard, all in all
     std::chrono::milliseconds facts_fresh{
         200};  ///< age up to which GetMeta passes chain facts on unasked
     std::chrono::milliseconds facts_settled{
@@ -92,6 +106,10 @@ struct KmsConfig {
     AuthApiType auth_api = AuthApiType::webhook;
     std::string webhook_url = "http://auth-api:8000";
     std::string dev_gateway_app_id = "any";
+    bool none_allow_all = false;  ///< auth_api.none.allow = "all": keys without asking anybody
+    bool enforce_self_authorization = false;  ///< key requests ask about this KMS itself, too
+    bool sev_snp_key_release = false;
+    bool aws_nitro_tpm_key_release = false;
     OnboardConfig onboard;
     bool metrics_enabled = true;
     BoundsConfig bounds;

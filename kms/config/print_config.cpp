@@ -90,6 +90,9 @@ void print_core(TomlText& out, const KmsConfig& config) {
     out.text("admin_token_hash", config.admin_token_hash.empty() ? "" : kRedacted);
     out.text("pccs_url", without_user(config.pccs_url.value_or("")));
     out.text("site_name", config.site_name);
+    out.flag("enforce_self_authorization", config.enforce_self_authorization);
+    out.flag("sev_snp_key_release", config.sev_snp_key_release);
+    out.flag("aws_nitro_tpm_key_release", config.aws_nitro_tpm_key_release);
     out.table("core.image");
     out.flag("verify", config.image.verify);
     out.text("cache_dir", config.image.cache_dir);
@@ -99,15 +102,19 @@ void print_core(TomlText& out, const KmsConfig& config) {
     else
         out.text("download_timeout", "never");
     out.table("core.auth_api");
-    out.text("type", config.auth_api == AuthApiType::dev ? "dev" : "webhook");
+    constexpr std::string_view kTypes[] = {"webhook", "dev", "none"};
+    out.text("type", kTypes[static_cast<std::size_t>(config.auth_api)]);
     out.table("core.auth_api.webhook");
     out.text("url", without_user(config.webhook_url));
     out.table("core.auth_api.dev");
     out.text("gateway_app_id", config.dev_gateway_app_id);
+    out.table("core.auth_api.none");
+    out.text("allow", config.none_allow_all ? "all" : "nobody");
     out.table("core.onboard");
     out.flag("enabled", config.onboard.enabled);
     out.text("auto_bootstrap_domain", config.onboard.auto_bootstrap_domain);
     out.flag("quote_enabled", config.onboard.quote_enabled);
+    out.flag("verify_source", config.onboard.verify_source);
     out.text("address", config.onboard.listen.address);
     out.number("port", config.onboard.listen.port);
     out.table("core.metrics");
@@ -131,6 +138,15 @@ void print_bounds(TomlText& out, const BoundsConfig& bounds) {
     out.span("webhook_info", bounds.webhook_info);
     out.span("webhook_decision", bounds.webhook_decision);
     out.number("webhook_decisions", bounds.webhook_decisions);
+    out.span("verification", bounds.verification);
+    out.number("verifications", bounds.verifications);
+    out.span("image_check", bounds.image_check);
+    out.span("guest_agent", bounds.guest_agent);
+    out.number("guest_agent_calls", bounds.guest_agent_calls);
+    out.span("guest_agent_retry", bounds.guest_agent_retry);
+    out.span("source_connect", bounds.source_connect);
+    out.span("source", bounds.source);
+    out.span("onboarding", bounds.onboarding);
     out.span("facts_fresh", bounds.facts_fresh);
     out.span("facts_settled", bounds.facts_settled);
     out.span("facts_wait", bounds.facts_wait);

@@ -125,8 +125,14 @@ void read_image(ConfigTable& core, ImageConfig& image) {
 void read_auth_api(ConfigTable& core, KmsConfig& config) {
     auto table = core.table("auth_api");
     if (!table) return;
-    if (const auto type = table->word("type", {"webhook", "dev"}))
-        config.auth_api = *type == "dev" ? AuthApiType::dev : AuthApiType::webhook;
+    if (const auto type = table->word("type", {"webhook", "dev", "none"})) {
+        if (*type == "dev") config.auth_api = AuthApiType::dev;
+        if (*type == "none") config.auth_api = AuthApiType::none;
+    }
+    if (auto none = table->table("none")) {
+        if (none->word("allow", {"all", "nobody"}) == "all") config.none_allow_all = true;
+        none->finish(kUnknownIsWarning);
+    }
     if (auto webhook = table->table("webhook")) {
         take(config.webhook_url, webhook->text("url"));
         webhook->finish(kUnknownIsWarning);
@@ -150,6 +156,7 @@ void read_onboard(ConfigTable& core, KmsConfig& config) {
     take(config.onboard.enabled, table->boolean("enabled"));
     take(config.onboard.auto_bootstrap_domain, table->text("auto_bootstrap_domain"));
     take(config.onboard.quote_enabled, table->boolean("quote_enabled"));
+    take(config.onboard.verify_source, table->boolean("verify_source"));
     read_listen(*table, config.onboard.listen);
     table->finish(kUnknownIsWarning);
 }
@@ -169,6 +176,13 @@ void read_bounds(ConfigTable& core, BoundsConfig& bounds) {
         {"webhook_info", &bounds.webhook_info},
         {"webhook_decision", &bounds.webhook_decision},
         {"facts_wait", &bounds.facts_wait},
+        {"verification", &bounds.verification},
+        {"image_check", &bounds.image_check},
+        {"guest_agent", &bounds.guest_agent},
+        {"guest_agent_retry", &bounds.guest_agent_retry},
+        {"source_connect", &bounds.source_connect},
+        {"source", &bounds.source},
+        {"onboarding", &bounds.onboarding},
         {"stop", &bounds.stop},
     };
     for (const auto& [key, into] : spans) take_span(*table, key, *into);
@@ -184,6 +198,8 @@ void read_bounds(ConfigTable& core, BoundsConfig& bounds) {
     take_count(*table, "connections_per_address", bounds.connections_per_address, 0);
     take_count(*table, "requests", bounds.requests, 1);
     take_count(*table, "webhook_decisions", bounds.webhook_decisions, 1);
+    take_count(*table, "verifications", bounds.verifications, 1);
+    take_count(*table, "guest_agent_calls", bounds.guest_agent_calls, 1);
     table->finish(kUnknownIsWarning);
 }
 
@@ -196,6 +212,9 @@ void read_core(ConfigTable& root, KmsConfig& config) {
     read_admin_token_hash(*core, config);
     if (auto url = core->text("pccs_url"); url && !url->empty()) config.pccs_url = std::move(*url);
     take(config.site_name, core->text("site_name"));
+    take(config.enforce_self_authorization, core->boolean("enforce_self_authorization"));
+    take(config.sev_snp_key_release, core->boolean("sev_snp_key_release"));
+    take(config.aws_nitro_tpm_key_release, core->boolean("aws_nitro_tpm_key_release"));
     read_image(*core, config.image);
     read_auth_api(*core, config);
     read_onboard(*core, config);

@@ -37,16 +37,6 @@ constexpr std::uint8_t kDigitalSignatureCertAndCrlSign[] = {0x03, 0x03, 0x07, 0x
 
 constexpr std::uint8_t kTrue[] = {0xff};
 
-/// The numbers under 1.3.6.1.4.1.62397.1 (spec section 3.3).
-enum class Custom : std::uint8_t {
-    tdx_quote = 1,
-    tdx_event_log = 2,
-    app_id = 3,
-    special_usage = 4,
-    attestation = 8,
-    app_info = 9,
-};
-
 void append(Bytes& out, ByteView bytes) {
     out.insert(out.end(), bytes.begin(), bytes.end());
 }
@@ -70,7 +60,7 @@ Bytes extension(ByteView id, bool critical, ByteView value) {
 
 /// Appends a custom extension if there is a payload: an OCTET STRING inside of the one that every
 /// extension has.
-void append_custom(Bytes& out, Custom number, const std::optional<Bytes>& payload) {
+void append_custom(Bytes& out, CustomExtension number, const std::optional<Bytes>& payload) {
     if (!payload.has_value()) return;
     const std::uint8_t id[] = {0x2b, 0x06, 0x01, 0x04, 0x01,
                                0x83, 0xe7, 0x3d, 0x01, static_cast<std::uint8_t>(number)};
@@ -128,15 +118,15 @@ Result<Bytes> extensions(const CertificateProfile& profile) {
                               sequence({der::element(der::kBoolean, {kTrue}),
                                         der::unsigned_integer(path_length)})));
     }
-    append_custom(out, Custom::app_id, profile.app_id);
-    append_custom(out, Custom::app_info, profile.app_info);
+    append_custom(out, CustomExtension::app_id, profile.app_id);
+    append_custom(out, CustomExtension::app_info, profile.app_info);
     if (profile.special_usage.has_value()) {
         const ByteView usage = as_bytes(*profile.special_usage);
-        append_custom(out, Custom::special_usage, Bytes(usage.begin(), usage.end()));
+        append_custom(out, CustomExtension::special_usage, Bytes(usage.begin(), usage.end()));
     }
-    append_custom(out, Custom::tdx_quote, profile.attestation.tdx_quote);
-    append_custom(out, Custom::tdx_event_log, profile.attestation.tdx_event_log);
-    append_custom(out, Custom::attestation, profile.attestation.attestation);
+    append_custom(out, CustomExtension::tdx_quote, profile.attestation.tdx_quote);
+    append_custom(out, CustomExtension::tdx_event_log, profile.attestation.tdx_event_log);
+    append_custom(out, CustomExtension::attestation, profile.attestation.attestation);
     return out;
 }
 

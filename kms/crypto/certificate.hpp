@@ -17,6 +17,17 @@ using runtime::WallTime;
 /// Dates inside of certificates: whole seconds, so that the year 9999 can be told.
 using std::chrono::sys_seconds;
 
+/// The extensions of the protocol: their numbers below 1.3.6.1.4.1.62397.1 (spec section 3.3). The
+/// value of each is an OCTET STRING that holds the payload.
+enum class CustomExtension : std::uint8_t {
+    tdx_quote = 1,
+    tdx_event_log = 2,
+    app_id = 3,
+    special_usage = 4,
+    attestation = 8,
+    app_info = 9,
+};
+
 struct Subject {
     std::optional<std::string> organisation;
     std::string common_name;  ///< may be empty: a CN of length 0 is written

@@ -64,4 +64,15 @@ Result<ByteView> Peeler::take(std::uint8_t identifier) {
     return contents;
 }
 
+Result<ByteView> Peeler::take_whole(std::uint8_t identifier) {
+    const ByteView before = bytes_;
+    TRY_VOID(take(identifier));
+    return before.first(before.size() - bytes_.size());
+}
+
+Result<ByteView> Peeler::take_any() {
+    if (bytes_.empty()) return bad("it ends too early");
+    return take_whole(bytes_[0]);
+}
+
 }  // namespace kms::crypto::der

@@ -44,10 +44,16 @@ class Peeler {
     /// The contents of the next element, which must have this identifier. Errors (invalid_argument)
     /// say at most that "something else" was found: what is read may be secret.
     Result<ByteView> take(std::uint8_t identifier);
+    /// The next element with its identifier and length, which must have this identifier.
+    Result<ByteView> take_whole(std::uint8_t identifier);
+    /// The next element with its identifier and length, whatever it is.
+    Result<ByteView> take_any();
     bool next_is(std::uint8_t identifier) const {
         return !bytes_.empty() && bytes_[0] == identifier;
     }
     bool at_end() const { return bytes_.empty(); }
+    /// What was not taken yet.
+    ByteView rest() const { return bytes_; }
 
   private:
     ByteView bytes_;

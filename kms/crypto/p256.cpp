@@ -186,6 +186,31 @@ Result<P256Point> point_of_spki(ByteView der) {
     return point;
 }
 
+bool verifies(const P256Point& point, ByteView message, ByteView signature) {
+    const runtime::OwnedPkeyCtx context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
+    const OwnedParamBuilder builder(OSSL_PARAM_BLD_new());
+    if (context == nullptr || builder == nullptr ||
+        OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) !=
+            1 ||
+        OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                         point.size()) != 1)
+        return false;
+    const OwnedParams parameters(OSSL_PARAM_BLD_to_param(builder.get()));
+    EVP_PKEY* raw = nullptr;
+    const bool made =
+        parameters != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+        EVP_PKEY_fromdata(context.get(), &raw, EVP_PKEY_PUBLIC_KEY, parameters.get()) == 1;
+    const runtime::OwnedPkey key(raw);
+    const runtime::OwnedMdCtx digest(EVP_MD_CTX_new());
+    const bool good = made && digest != nullptr &&
+                      EVP_DigestVerifyInit_ex(digest.get(), nullptr, "SHA256", nullptr, nullptr,
+                                              key.get(), nullptr) == 1 &&
+                      EVP_DigestVerify(digest.get(), signature.data(), signature.size(),
+                                       message.data(), message.size()) == 1;
+    if (!good) ERR_clear_error();
+    return good;
+}
+
 Result<P256Key> P256Key::from_scalar(Secret<32> scalar) {
     TRY(const P256Point point, public_point_of(scalar.view()));
     return P256Key(std::move(scalar), point);

@@ -19,6 +19,10 @@ std::array<std::uint8_t, 91> spki_der(const P256Point& point);
 /// one not on the curve.
 Result<P256Point> point_of_spki(ByteView der);
 
+/// Whether `signature` (DER of ECDSA-Sig-Value, strict) over SHA-256 of `message` was made with the
+/// key of `point`; false also when the point is on no curve. Both halves of s are accepted.
+bool verifies(const P256Point& point, ByteView message, ByteView signature);
+
 /// A private key with its public point. Move-only; the scalar is wiped with it.
 class P256Key {
   public:

@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::size_t kMaxDomainSize = 253;
 
+Result<OpenedKeys> loaded(const KeyDirectory& directory, KeyOrigin origin) {
+    TRY(KeySet keys, directory.load());
+    return OpenedKeys{std::move(keys), origin};
+}
+
+}  // namespace
+
 /// Wide enough for every name that existing installations use, also IP literals and names with an
 /// underscore; narrow enough that it survives being a line of text.
 Result<void> check_domain(std::string_view domain) {
@@ -21,13 +28,6 @@ Result<void> check_domain(std::string_view domain) {
                      "needed, such as kms.example.com"};
     return {};
 }
-
-Result<OpenedKeys> loaded(const KeyDirectory& directory, KeyOrigin origin) {
-    TRY(KeySet keys, directory.load());
-    return OpenedKeys{std::move(keys), origin};
-}
-
-}  // namespace
 
 Result<NewKeys> NewKeys::generate() {
     TRY(RootKeys root, RootKeys::generate());

@@ -19,6 +19,10 @@ struct NewKeys {
     static Result<NewKeys> generate();
 };
 
+/// Whether this can be the name in rpc.crt: 1 to 253 printable ASCII characters without spaces.
+/// Errors (invalid_argument): it cannot.
+Result<void> check_domain(std::string_view domain);
+
 /// Makes the three certificates. `domain` becomes the name in rpc.crt: 1 to 253 printable ASCII
 /// characters without spaces; `attestation` goes into rpc.crt.
 Result<KeySet> make_key_set(NewKeys keys, const std::string& domain,

@@ -23,6 +23,10 @@ crypto::Subject root_ca_subject() {
     return {"Dstack", "Dstack KMS CA"};
 }
 
+crypto::Subject app_ca_subject() {
+    return {"Dstack", "Dstack App CA"};
+}
+
 crypto::CertificateProfile temp_ca_profile(const crypto::P256Point& key) {
     return ca_profile(temp_ca_subject(), key, 0);
 }
@@ -48,9 +52,37 @@ crypto::CertificateProfile rpc_profile(const crypto::P256Point& key, const std::
 }
 
 crypto::CertificateProfile app_ca_profile(const crypto::P256Point& key, AppId app) {
-    crypto::CertificateProfile profile = ca_profile({"Dstack", "Dstack App CA"}, key, 0);
+    crypto::CertificateProfile profile = ca_profile(app_ca_subject(), key, 0);
     profile.app_id = Bytes(app.bytes.begin(), app.bytes.end());
     profile.special_usage = "app:ca";
+    return profile;
+}
+
+crypto::CertificateProfile app_profile(const crypto::P256Point& key, AppId app,
+                                       AppCertificateRequest request,
+                                       crypto::AttestationExtension attestation,
+                                       std::optional<Bytes> app_info) {
+    crypto::CertificateProfile profile;
+    profile.subject = std::move(request.subject);
+    profile.public_key = key;
+    profile.alt_names = std::move(request.alt_names);
+    profile.server_auth = request.server_auth;
+    profile.client_auth = request.client_auth;
+    profile.app_id = Bytes(app.bytes.begin(), app.bytes.end());
+    profile.app_info = std::move(app_info);
+    profile.special_usage = "app:custom";
+    profile.attestation = std::move(attestation);
+    profile.not_before = request.not_before;
+    profile.not_after = request.not_after;
+    return profile;
+}
+
+crypto::CertificateProfile ra_tls_profile(const crypto::P256Point& key,
+                                          crypto::AttestationExtension attestation) {
+    crypto::CertificateProfile profile;
+    profile.subject = {{}, "RA-TLS TEMP Cert"};
+    profile.public_key = key;
+    profile.attestation = std::move(attestation);
     return profile;
 }
 

@@ -5,7 +5,9 @@
 #include "kms/crypto/certificate.hpp"
 #include "kms/keys/root_keys.hpp"
 
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace kms::keys {
 
@@ -19,6 +21,25 @@ crypto::CertificateProfile rpc_profile(const crypto::P256Point& key, const std::
                                        crypto::AttestationExtension attestation);
 /// The self-signed certificate of the temp CA, as PEM; errors as crypto::issue_certificate.
 Result<std::string> temp_ca_certificate(const crypto::P256Key& key, WallTime now);
+/// Special usage "app:ca"; made anew for every answer of SignCert.
 crypto::CertificateProfile app_ca_profile(const crypto::P256Point& key, AppId app);
+crypto::Subject app_ca_subject();
+
+/// What an application asks to have in its certificate, beyond its key.
+struct AppCertificateRequest {
+    crypto::Subject subject;
+    std::vector<std::string> alt_names;
+    bool server_auth = false;
+    bool client_auth = false;
+    std::optional<crypto::sys_seconds> not_before, not_after;
+};
+/// Issuer: the App CA of the same application.
+crypto::CertificateProfile app_profile(const crypto::P256Point& key, AppId app,
+                                       AppCertificateRequest request,
+                                       crypto::AttestationExtension attestation,
+                                       std::optional<Bytes> app_info);
+/// The client certificate of a machine that asks a KMS for keys. Issuer: the temp CA.
+crypto::CertificateProfile ra_tls_profile(const crypto::P256Point& key,
+                                          crypto::AttestationExtension attestation);
 
 }  // namespace kms::keys

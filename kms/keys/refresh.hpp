@@ -26,4 +26,12 @@ Result<std::vector<std::string>> refresh_certificates(KeyDirectory& directory, K
                                                       crypto::AttestationExtension attestation,
                                                       WallTime now);
 
+/// The same for the CA certificates alone, which need no evidence.
+Result<std::vector<std::string>> refresh_ca_certificates(KeyDirectory& directory, KeySet& keys,
+                                                         WallTime now);
+/// And for rpc.crt alone, while others read `keys`: only the file changes. The answer is its text.
+Result<std::string> refresh_rpc_certificate(KeyDirectory& directory, const KeySet& keys,
+                                            const std::string& configured_domain,
+                                            crypto::AttestationExtension attestation, WallTime now);
+
 }  // namespace kms::keys

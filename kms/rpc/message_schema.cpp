@@ -43,6 +43,14 @@ constexpr std::array kClearImageCacheRequest = {
                 KMS_TEXT_FIELD(ClearImageCacheRequest, config_hash)},
 };
 
+constexpr std::array kBootstrapRequest = {
+    FieldSchema{"domain", 1, FieldKind::text, KMS_TEXT_FIELD(BootstrapRequest, domain)},
+};
+constexpr std::array kOnboardRequest = {
+    FieldSchema{"source_url", 1, FieldKind::text, KMS_TEXT_FIELD(OnboardRequest, source_url)},
+    FieldSchema{"domain", 2, FieldKind::text, KMS_TEXT_FIELD(OnboardRequest, domain)},
+};
+
 constexpr std::array kBootstrapResponse = {
     FieldSchema{"ca_pubkey", 1, FieldKind::bytes, KMS_TEXT_FIELD(BootstrapResponse, ca_pubkey)},
     FieldSchema{"k256_pubkey", 2, FieldKind::bytes, KMS_TEXT_FIELD(BootstrapResponse, k256_pubkey)},
@@ -60,6 +68,8 @@ constinit const MessageSchema kGetKmsKeyRequestSchema{"GetKmsKeyRequest", kGetKm
 constinit const MessageSchema kSignCertRequestSchema{"SignCertRequest", kSignCertRequest};
 constinit const MessageSchema kClearImageCacheRequestSchema{"ClearImageCacheRequest",
                                                             kClearImageCacheRequest};
+constinit const MessageSchema kBootstrapRequestSchema{"BootstrapRequest", kBootstrapRequest};
+constinit const MessageSchema kOnboardRequestSchema{"OnboardRequest", kOnboardRequest};
 constinit const MessageSchema kBootstrapResponseSchema{"BootstrapResponse", kBootstrapResponse};
 
 const FieldSchema* MessageSchema::by_name(std::string_view field) const {

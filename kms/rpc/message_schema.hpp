@@ -45,6 +45,8 @@ extern const MessageSchema kGetAppKeyRequestSchema;
 extern const MessageSchema kGetKmsKeyRequestSchema;
 extern const MessageSchema kSignCertRequestSchema;
 extern const MessageSchema kClearImageCacheRequestSchema;
+extern const MessageSchema kBootstrapRequestSchema;
+extern const MessageSchema kOnboardRequestSchema;
 extern const MessageSchema kBootstrapResponseSchema;  ///< as bootstrap-info.json holds it
 
 }  // namespace kms

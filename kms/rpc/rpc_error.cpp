@@ -4,10 +4,19 @@
 #include "kms/rpc/kms.pb.h"
 #include "kms/rpc/rust_words.hpp"
 
+#include <array>
 #include <iterator>
 
 namespace kms {
 namespace {
+
+/// Sentences of the protocol that stand before a cause.
+constexpr std::array<std::string_view, 7> kLinks = {
+    "Failed to decode os image hash", "Failed to parse vm config",
+    "Failed to parse tdx_event_log",  "Invalid TDX quote",
+    "Failed to get collateral",       "Failed to verify os image hash",
+    "error decoding response body",
+};
 
 /// Appends `cause`; the lines after its first one stand under the first one's text.
 void append_cause(std::string& out, std::string_view cause, std::string_view first_indent,
@@ -44,6 +53,25 @@ std::string RpcError::text() const {
         append_cause(out += '\n', chain[i], number + ": ", "       ");
     }
     return out;
+}
+
+RpcError rpc_error(const runtime::Error& error) {
+    std::string_view rest = error.context;
+    std::vector<std::string> chain;
+    bool cut = true;
+    while (cut) {
+        cut = false;
+        for (const std::string_view link : kLinks) {
+            if (!rest.starts_with(link) || !rest.substr(link.size()).starts_with(": ")) continue;
+            chain.emplace_back(link);
+            rest.remove_prefix(link.size() + 2);
+            cut = true;
+        }
+    }
+    chain.emplace_back(rest);
+    RpcError result(std::move(chain.front()));
+    std::move(chain.begin() + 1, chain.end(), std::back_inserter(result.chain));
+    return result;
 }
 
 std::string encode_error(Format format, const RpcError& error) {

@@ -2,6 +2,8 @@
 /// section 1.7, form E.
 #pragma once
 
+#include "launcher/runtime/result.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +27,10 @@ struct RpcError {
 
     std::vector<std::string> chain;
 };
+
+/// An error of ours as a chain: where its text begins with sentences that the protocol gives as
+/// links of their own ("Failed to parse vm config: ..."), they become links.
+RpcError rpc_error(const runtime::Error& error);
 
 /// The body of the answer with status 400.
 std::string encode_error(Format format, const RpcError& error);

@@ -1,7 +1,10 @@
 #include "kms/rpc/service.hpp"
 
+#include "kms/rpc/arguments.hpp"
+#include "kms/rpc/attested_peer.hpp"
 #include "kms/rpc/framework_page.hpp"
 #include "launcher/runtime/log.hpp"
+#include "launcher/runtime/secret.hpp"
 
 #include <algorithm>
 
@@ -16,25 +19,7 @@ using runtime::kv;
 using runtime::Task;
 
 constexpr std::string_view kLogTarget = "kms::rpc";
-constexpr std::array<std::string_view, 2> kPages = {"/health", "/metrics"};
-/// Arguments up to this size are decoded on the I/O thread: well under a millisecond of work.
-constexpr std::size_t kInlineArguments = 64 * 1024;
-
-RpcError body_error(BodyFault fault) {
-    if (fault == BodyFault::too_large) return {"failed to read data", {"payload too large"}};
-    return {"failed to read data",
-            {"failed to read data", "error reading a body from connection",
-             "the body is cut short or its chunks are malformed"}};
-}
-
-HttpServerReply rpc_reply(Format format, const RpcResult& result) {
-    HttpServerReply reply;
-    reply.status = result ? 200 : 400;
-    reply.content_type = content_type(format);
-    reply.body = result ? *result : encode_error(format, result.error());
-    return reply;
-}
-
+constexpr std::array<std::string_view, 3> kPages = {"/health", "/readyz", "/metrics"};
 }  // namespace
 
 KmsService::KmsService(KmsParts parts, runtime::Clock& clock, runtime::Workers& workers,
@@ -44,7 +29,7 @@ KmsService::KmsService(KmsParts parts, runtime::Clock& clock, runtime::Workers& 
       workers_(workers),
       options_(std::move(options)),
       routes_{"KMS.",
-              std::span<const std::string_view>(kPages.data(), options_.metrics_enabled ? 2U : 1U)},
+              std::span<const std::string_view>(kPages.data(), options_.metrics_enabled ? 3U : 2U)},
       headers_(common_headers(options_.ident, options_.app_version)) {}
 
 std::size_t KmsService::body_limit(const HttpServerRequest& head) const {
@@ -81,7 +66,11 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
     const RpcMethod* method = find_method(route.method);
     Format format = route.format;
     RpcResult result;
-    if (request.body_fault != BodyFault::none) {
+    auto caller = co_await caller_of(request, deadline);
+    if (!caller) {
+        format = route.early_error_format;
+        result = tl::make_unexpected(std::move(caller.error()));
+    } else if (request.body_fault != BodyFault::none) {
         format = route.early_error_format;
         result = tl::make_unexpected(body_error(request.body_fault));
     } else if (method == nullptr) {
@@ -91,7 +80,7 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
         rpc.format = format;
         rpc.arguments_in_query = route.arguments_in_query;
         rpc.arguments = route.arguments_in_query ? request.query : request.body;
-        rpc.client_certificate = request.client_certificate;
+        rpc.caller = caller->has_value() ? &**caller : nullptr;
         rpc.now = clock_.wall_now();
         result = co_await run(*method, rpc, deadline);
     }
@@ -106,11 +95,37 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
             kLogTarget, result ? "answered" : "answered with an error",
             {kv("method", route.method), kv("peer", request.peer_address), kv("took", took),
              kv("error", result ? "" : result.error().chain.front())});
-    co_return rpc_reply(format, result);
+    HttpServerReply reply = rpc_reply(format, result);
+    reply.secret = result.has_value() && method != nullptr && method->releases_keys;
+    if (result && reply.secret) runtime::wipe(*result);
+    co_return reply;
+}
+
+/// Evidence is verified before anything else of a request is looked at, also when nobody needs it.
+Task<CallerResult> KmsService::caller_of(const HttpServerRequest& request, Deadline deadline) {
+    if (request.client_certificate.empty()) co_return std::nullopt;
+    if (verifications_at_work_ >= options_.verifications)
+        co_return tl::make_unexpected(
+            RpcError("invalid quote", {"too many quotes are being verified; try again later"}));
+    ++verifications_at_work_;
+    auto caller =
+        co_await attested_peer(request.client_certificate, parts_.release.verifier,
+                               deadline.narrowed(clock_.now(), parts_.release.verification_limit));
+    --verifications_at_work_;
+    co_return caller;
 }
 
 Task<RpcResult> KmsService::run(const RpcMethod& method, const RpcCall& call, Deadline deadline) {
-    if (method.wait != nullptr) co_return co_await method.wait(parts_, call, deadline);
+    if (method.asks_about_itself && parts_.release.self != nullptr) {
+        auto allowed = co_await parts_.release.self->check(deadline);
+        if (!allowed)
+            co_return tl::make_unexpected(
+                rpc_error(allowed.error()).within("KMS self authorization failed"));
+    }
+    if (method.wait != nullptr) {
+        const Worker worker{clock_, workers_};
+        co_return co_await method.wait(parts_, worker, call, deadline);
+    }
     if (call.arguments.size() <= kInlineArguments) co_return method.compute(parts_, call);
     auto result = co_await workers_.run(clock_, deadline,
                                         [&method, &call, this]() -> runtime::Result<RpcResult> {
@@ -137,6 +152,11 @@ HttpServerReply KmsService::page(const Route& route, const HttpServerRequest& re
     reply.content_type = "text/plain; charset=utf-8";
     if (route.page == "/health") {
         reply.body = "OK";
+        return reply;
+    }
+    if (route.page == "/readyz") {
+        const std::string awaited = awaits_ ? awaits_() : "";
+        reply.body = awaited.empty() ? "ready\n" : "ready; awaited: " + awaited + "\n";
         return reply;
     }
     const auto format = runtime::MetricsText::preferred(request.header("accept"));

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,13 @@ struct ServiceOptions {
     bool metrics_enabled = true;
     bool quotes_enabled = true;  ///< for the gauge that shows weakened modes
     bool dev_mode = false;
+    bool nobody_asked = false;       ///< core.auth_api.type = "none"
+    bool open_to_all = false;        ///< ... and allow = "all"
+    std::size_t verifications = 64;  ///< quotes being verified at a time
 };
+
+/// Who calls: nobody known, a verified machine, or why the evidence is refused.
+using CallerResult = tl::expected<std::optional<AttestedCaller>, RpcError>;
 
 class KmsService {
   public:
@@ -37,6 +44,9 @@ class KmsService {
     std::size_t body_limit(const runtime::HttpServerRequest& head) const;
     /// The listener whose counters /metrics shows; borrowed.
     void watch(const runtime::HttpServerCounters& counters) { http_ = &counters; }
+    /// What the program still waits for although it serves: a sentence for /readyz, empty when it
+    /// waits for nothing.
+    void tell_awaited(std::function<std::string()> awaits) { awaits_ = std::move(awaits); }
 
   private:
     struct MethodCounters {
@@ -47,6 +57,8 @@ class KmsService {
     runtime::Task<runtime::HttpServerReply> call(const Route& route,
                                                  const runtime::HttpServerRequest& request,
                                                  runtime::Deadline deadline);
+    runtime::Task<CallerResult> caller_of(const runtime::HttpServerRequest& request,
+                                          runtime::Deadline deadline);
     runtime::Task<RpcResult> run(const RpcMethod& method, const RpcCall& call,
                                  runtime::Deadline deadline);
     void count(const RpcMethod* method, bool failed, runtime::Duration took);
@@ -66,7 +78,9 @@ class KmsService {
     std::array<MethodCounters, 8>
         methods_;  ///< by place in kms_methods(); the last one for unknown methods
     runtime::Counter attestation_requests_, attestation_failures_;
+    std::size_t verifications_at_work_ = 0;
     const runtime::HttpServerCounters* http_ = nullptr;
+    std::function<std::string()> awaits_;
 };
 
 }  // namespace kms

@@ -45,6 +45,13 @@ std::string KmsService::metrics(MetricsText::Format format) const {
                 "1 while a protection is switched off by configuration.");
     text.sample(!options_.quotes_enabled, {{"mode", "quotes_off"}});
     text.sample(options_.dev_mode, {{"mode", "dev"}});
+    text.sample(options_.nobody_asked, {{"mode", "nobody_asked"}});
+    text.sample(options_.open_to_all, {{"mode", "open_to_all"}});
+    text.family("dstack_kms_awaiting", MetricKind::gauge,
+                "1 while the program serves but still waits for something; /readyz names it.");
+    text.sample(awaits_ && !awaits_().empty());
+    text.family("dstack_kms_verifications_at_work", MetricKind::gauge, "Quotes being verified.");
+    text.sample(verifications_at_work_);
     text.family("dstack_kms_log_lines_dropped_total", MetricKind::counter,
                 "Log lines lost because their reader was too slow or gone.");
     text.sample(runtime::Logging::lines_dropped());

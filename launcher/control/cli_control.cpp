@@ -1,5 +1,6 @@
 #include "launcher/control/cli_control.hpp"
 
+#include "launcher/control/cli_help.hpp"
 #include "launcher/process/descriptor.hpp"
 
 #include <algorithm>
@@ -27,12 +28,6 @@ using runtime::ErrorCode;
 using runtime::Result;
 using std::chrono::steady_clock;
 
-constexpr const char* kEvidenceUsage =
-    "usage: kms-launcher evidence [--last | --list] [--json] [--socket PATH] [--config FILE] "
-    "[--timeout 10s] [SERVICE]\n";
-constexpr const char* kLogLevelUsage =
-    "usage: kms-launcher log-level [--reset] [--socket PATH] [--config FILE] [--timeout 3s] "
-    "[SERVICE [FILTER]]\n";
 constexpr std::size_t kMaxAnswer = 4 * 1024 * 1024;
 
 /// Waits for the socket; false at the deadline.
@@ -248,7 +243,7 @@ int run_evidence(std::span<const std::string_view> args, const HealthPlanLoader&
     const auto options = CliOptions::parse(args, {.flags = {"--last", "--list", "--json"},
                                                   .valued = {"--socket", "--config", "--timeout"}});
     const auto misused = [&](const std::string& text) {
-        io.err << "kms-launcher evidence: " << text << "\n" << kEvidenceUsage;
+        io.err << "kms-launcher evidence: " << text << "\n" << usage_of("evidence");
         return kCliUsage;
     };
     const auto failed = [&](const std::string& text) {
@@ -314,7 +309,7 @@ int run_log_level(std::span<const std::string_view> args, const HealthPlanLoader
     const auto options = CliOptions::parse(
         args, {.flags = {"--reset"}, .valued = {"--socket", "--config", "--timeout"}});
     const auto misused = [&](const std::string& text) {
-        io.err << "kms-launcher log-level: " << text << "\n" << kLogLevelUsage;
+        io.err << "kms-launcher log-level: " << text << "\n" << usage_of("log-level");
         return kCliUsage;
     };
     const auto failed = [&](const std::string& text) {

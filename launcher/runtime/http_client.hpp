@@ -20,8 +20,11 @@
 namespace runtime {
 
 struct HttpClientTls {
-    bool verify_peer = true;  ///< chain and name
-    std::string ca_file;      ///< PEM; empty = the system's roots
+    bool verify_peer = true;        ///< chain and name
+    bool verify_name = true;        ///< false = the chain only
+    std::string ca_file;            ///< PEM; empty = the system's roots
+    std::string ca_pem;             ///< these roots only, as text; wins over ca_file
+    bool tell_certificate = false;  ///< fill HttpExchange::peer_certificate
     std::string client_certificate_pem;
     std::string client_key_pem;
 };
@@ -66,6 +69,7 @@ struct HttpExchange {
     std::string fault_detail;  ///< words, without credentials; empty on success
     unsigned status = 0;       ///< 0 when there is no complete answer
     std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
+    std::string peer_certificate;  ///< the server's own, as PEM; empty unless asked for
     std::string body;  ///< like status and headers empty after a fault: half an answer is none
     HttpStageTimes times;
     bool reused_connection = false;

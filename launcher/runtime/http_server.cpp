@@ -457,6 +457,10 @@ void HttpServer::start() {
     impl_->start();
 }
 
+void HttpServer::use_tls(std::shared_ptr<const TlsServerContext> context) {
+    impl_->options.tls = std::move(context);
+}
+
 Task<void> HttpServer::stop(Deadline deadline) {
     const auto self = impl_;
     self->context.stopping = true;

@@ -62,6 +62,7 @@ struct HttpServerReply {
     std::string body;                 ///< not sent for HEAD, but counted in Content-Length
     std::vector<HttpHeader> headers;  ///< beyond Content-Type, Content-Length, Connection and Date
     bool close = false;               ///< end the connection after this answer
+    bool secret = false;              ///< the body holds a secret: it is wiped once sent
 };
 
 /// Answers one request. Must not throw for bad input; an exception becomes a 500 and a log line.
@@ -138,6 +139,8 @@ class HttpServer {
     std::uint16_t port() const;
     /// Starts to accept.
     void start();
+    /// Connections that are accepted from now on get this identity; earlier ones keep theirs.
+    void use_tls(std::shared_ptr<const TlsServerContext> context);
 
     /// Stops to accept, lets requests at work finish until `deadline`, closes idle connections at
     /// once and the rest at the deadline. The only way to end; call before destruction when start()

@@ -1,6 +1,7 @@
 #include "launcher/runtime/http_session.hpp"
 
 #include "launcher/runtime/log.hpp"
+#include "launcher/runtime/secret.hpp"
 
 #include <array>
 #include <ctime>
@@ -238,8 +239,10 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
     HttpServerReply reply = co_await answer(context, session, request);
     framing.keep_alive = framing.keep_alive && !reply.close && !context.stopping;
     enter(context, session, HttpPhase::write, bounds.write);
-    const IoOutcome written =
-        co_await session.connection.write_all(serialize(context, reply, framing));
+    std::string text = serialize(context, reply, framing);
+    if (reply.secret) wipe(reply.body);
+    const IoOutcome written = co_await session.connection.write_all(text);
+    if (reply.secret) wipe(text);
     co_return written == IoOutcome::ok&& framing.keep_alive;
 }
 

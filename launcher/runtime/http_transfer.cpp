@@ -240,18 +240,21 @@ void HttpTransfer::set_rare_options() {
         request_.unix_socket.empty() ? nullptr : request_.unix_socket.c_str());
     set(easy, CURLOPT_PROXY, request_.use_proxy_from_environment ? nullptr : "");
     set(easy, CURLOPT_SSL_VERIFYPEER, tls.verify_peer ? 1L : 0L);
-    set(easy, CURLOPT_SSL_VERIFYHOST, tls.verify_peer ? 2L : 0L);
+    set(easy, CURLOPT_SSL_VERIFYHOST, tls.verify_peer && tls.verify_name ? 2L : 0L);
+    set(easy, CURLOPT_CERTINFO, tls.tell_certificate ? 1L : 0L);
     // curl keeps parsed roots only when they come from one file; a directory beside it is then left
     // out.
     const curl_version_info_data* built = curl_version_info(CURLVERSION_NOW);
     const char* file = tls.ca_file.empty() ? built->cainfo : tls.ca_file.c_str();
-    set(easy, CURLOPT_CAINFO, file);
-    set(easy, CURLOPT_CAPATH, file != nullptr ? nullptr : built->capath);
+    const bool own_roots = !tls.ca_pem.empty();
+    set(easy, CURLOPT_CAINFO, own_roots ? nullptr : file);
+    set(easy, CURLOPT_CAPATH, own_roots || file != nullptr ? nullptr : built->capath);
     // Borrowed, not copied: the request outlives the transfer, and keys do not multiply.
     const auto set_pem = [&](CURLoption option, std::string& pem) {
         curl_blob view{pem.data(), pem.size(), CURL_BLOB_NOCOPY};
         set(easy, option, pem.empty() ? nullptr : &view);
     };
+    set_pem(CURLOPT_CAINFO_BLOB, request_.tls.ca_pem);
     set_pem(CURLOPT_SSLCERT_BLOB, request_.tls.client_certificate_pem);
     set_pem(CURLOPT_SSLKEY_BLOB, request_.tls.client_key_pem);
 }
@@ -310,7 +313,21 @@ void HttpTransfer::succeed(TimePoint now) {
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     result.status = static_cast<unsigned>(status);
+    if (request_.tls.tell_certificate) result.peer_certificate = peer_certificate();
     measure(now);
+}
+
+/// libcurl's notes on the first certificate of the server's chain; one of them is its PEM text.
+std::string HttpTransfer::peer_certificate() const {
+    constexpr std::string_view kLabel = "Cert:";
+    curl_certinfo* chain = nullptr;
+    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &chain) != CURLE_OK || chain == nullptr ||
+        chain->num_of_certs < 1)
+        return {};
+    for (const curl_slist* note = chain->certinfo[0]; note != nullptr; note = note->next)
+        if (const std::string_view text = note->data; text.starts_with(kLabel))
+            return std::string(text.substr(kLabel.size()));
+    return {};
 }
 
 void HttpTransfer::fail(int curl_code, TimePoint now) {

@@ -76,6 +76,7 @@ class HttpTransfer : public CurlWire {
     bool add_header_line(std::string_view line);
     bool add_body(std::string_view bytes);
     void measure(TimePoint now);
+    std::string peer_certificate() const;
     HttpStage stage() const;
     std::string where() const;
     bool is_https() const;

@@ -8,7 +8,6 @@ namespace {
 // Keccak-f[1600] (FIPS 202 section 3). Lane (x, y) is state[x + 5 * y].
 using State = std::array<std::uint64_t, 25>;
 
-constexpr std::size_t kRate = 136;  // bytes absorbed per permutation, for 256 bits of output
 constexpr std::size_t kRounds = 24;
 
 constexpr std::array<std::uint64_t, kRounds> kRoundConstants = [] {
@@ -84,9 +83,9 @@ void xor_byte(State& state, std::size_t at, std::uint8_t byte) {
     state[at / 8] ^= std::uint64_t{byte} << (8 * (at % 8));
 }
 
-}  // namespace
-
-KeccakHash keccak256(std::initializer_list<ByteView> parts) {
+template <std::size_t Size>
+std::array<std::uint8_t, Size> keccak(std::initializer_list<ByteView> parts) {
+    constexpr std::size_t kRate = 200 - 2 * Size;  // bytes absorbed per permutation
     State state{};
     std::size_t filled = 0;
     for (const ByteView part : parts)
@@ -101,10 +100,22 @@ KeccakHash keccak256(std::initializer_list<ByteView> parts) {
     xor_byte(state, kRate - 1, 0x80);
     permute(state);
 
-    KeccakHash digest;
+    std::array<std::uint8_t, Size> digest;
     for (std::size_t i = 0; i < digest.size(); ++i)
         digest[i] = static_cast<std::uint8_t>(state[i / 8] >> (8 * (i % 8)));
     return digest;
+}
+
+}  // namespace
+
+KeccakHash keccak256(std::initializer_list<ByteView> parts) {
+    return keccak<32>(parts);
+}
+std::array<std::uint8_t, 48> keccak384(std::initializer_list<ByteView> parts) {
+    return keccak<48>(parts);
+}
+std::array<std::uint8_t, 64> keccak512(std::initializer_list<ByteView> parts) {
+    return keccak<64>(parts);
 }
 
 KeccakHash keccak256(ByteView bytes) {

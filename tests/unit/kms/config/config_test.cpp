@@ -149,7 +149,7 @@ TEST_CASE("all mistakes at once, each with its place") {
         "[core]\n"
         "admin_token_hash = \"0x00\"\n"
         "[core.auth_api]\n"
-        "type = \"none\"\n"
+        "type = \"nobody\"\n"
         "[core.auth_api.webhook]\n"
         "url = \"auth:8000\"\n"
         "[core.image]\n"

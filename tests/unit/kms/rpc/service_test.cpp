@@ -1,9 +1,7 @@
-#include "kms/rpc/service.hpp"
+#include "tests/unit/kms/service_fixture.hpp"
 
-#include "tests/support/kms_vectors.hpp"
-#include "tests/support/manual_clock.hpp"
-#include "tests/support/temporary_directory.hpp"
-
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include <catch2/catch.hpp>
@@ -16,55 +14,7 @@ using runtime::HttpServerRequest;
 
 namespace {
 
-struct Fixture {
-    explicit Fixture(ServiceOptions options = {}, bool dev = true,
-                     std::string admin_token_hash = "")
-        : keys(test_support::must(keys::parse(test_support::original_key_files()))),
-          directory(files, folder.path().string()),
-          meta(constants(dev), BootstrapInfoFile(directory)),
-          facts(io.get_executor(), clock, FactsBounds{}, "http://auth", [this] { return ask(); }),
-          service({keys, std::move(admin_token_hash), options.quotes_enabled, meta,
-                   dev ? nullptr : &facts},
-                  clock, workers, options) {}
-
-    MetaConstants constants(bool dev) const {
-        MetaConstants constants{keys.certificates.root_ca,
-                                std::string(runtime::as_text(keys.root.k256_public_key())),
-                                {}};
-        if (dev) constants.dev_gateway_app_id = "any";
-        return constants;
-    }
-    runtime::Task<runtime::Result<ChainFacts>> ask() { co_return webhook_answer; }
-
-    HttpServerReply send(std::string method, const std::string& target, std::string body = "",
-                         std::vector<runtime::HttpHeader> headers = {}) {
-        HttpServerRequest request;
-        request.method = std::move(method);
-        request.target = target;
-        const auto question = target.find('?');
-        request.path = target.substr(0, question);
-        if (question != std::string::npos) request.query = target.substr(question + 1);
-        request.headers = std::move(headers);
-        request.body = std::move(body);
-        return send(std::move(request));
-    }
-    HttpServerReply send(HttpServerRequest request) {
-        return test::run(io, service.handle(request, Deadline::after(clock.now(), 60s)));
-    }
-
-    boost::asio::io_context io;
-    test::ManualClock clock;
-    runtime::Workers workers{1, 4};
-    test_support::TemporaryDirectory folder;
-    keys::PosixFileSystem files;
-    keys::KeySet keys;
-    keys::KeyDirectory directory;
-    runtime::Result<ChainFacts> webhook_answer =
-        runtime::Error{runtime::ErrorCode::unavailable, "refused"};
-    MetaAnswer meta;
-    FactsSource facts;
-    KmsService service;
-};
+using Fixture = ServiceFixture;
 
 std::string error_json(const std::string& escaped) {
     return "{\n  \"error\": \"" + escaped + "\"\n}";
@@ -157,7 +107,7 @@ TEST_CASE("GetMeta shows bootstrap-info.json as it is now") {
 
 TEST_CASE(
     "GetMeta answers 200 without chain facts while the webhook gives none, and with them after") {
-    Fixture f({}, false);
+    Fixture f({.dev = false});
     const auto before = boost::json::parse(f.send("GET", "/prpc/GetMeta").body);
     CHECK(before.at("gateway_app_id").is_null());
     CHECK(before.at("chain_id").is_null());
@@ -180,69 +130,104 @@ TEST_CASE(
                    Catch::Contains("dstack_kms_chain_facts_age_seconds 90\n"));
 }
 
-TEST_CASE("keys are not released") {
+TEST_CASE("keys are not released to callers that prove nothing") {
     struct Row {
         std::string method, body, error;
         bool quotes = true;
-        bool attested = false;
     };
-    const std::string no_verification =
-        "this build does not release keys, because the verification of quotes is not part of it";
-    const auto row = GENERATE_COPY(values<Row>({
+    const auto row = GENERATE(values<Row>({
         {"GetAppKey", "{}", R"(App not allowed\n\nCaused by:\n    No attestation provided)"},
         {"GetAppKey", R"({"api_version":2})", "Unsupported API version: 2"},
-        {"GetAppKey", "{}", R"(App not allowed\n\nCaused by:\n    )" + no_verification, true, true},
-        {"GetAppKey", "{}", R"(App not allowed\n\nCaused by:\n    No attestation provided)", false,
-         false},
+        {"GetAppKey", "{}", R"(App not allowed\n\nCaused by:\n    No attestation provided)", false},
         {"GetKmsKey", "{}", "No attestation provided"},
-        {"GetKmsKey", "{}", no_verification, true, true},
-        {"GetKmsKey", "{}", no_verification, false, false},
-        {"SignCert", "{}", "Unsupported API version: 0"},
         {"SignCert", R"({"api_version":3})", "Unsupported API version: 3"},
-        {"SignCert", R"({"api_version":2,"csr":"00"})",
-         "this build does not sign certificates, because the verification of quotes is not part of "
-         "it"},
         {"SignCert", R"({"csr":1})",
          "invalid type: integer `1`, expected a string at line 1 column 8"},
     }));
-    ServiceOptions options;
-    options.quotes_enabled = row.quotes;
-    Fixture f(options);
-    HttpServerRequest request;
-    request.method = "POST";
-    request.target = "/prpc/" + row.method + "?json";
-    request.path = "/prpc/" + row.method;
-    request.query = "json";
-    request.body = row.body;
-    if (row.attested)
-        request.client_certificate = "..\x06\x0A\x2B\x06\x01\x04\x01\x83\xE7\x3D\x01\x08..";
-    const auto reply = f.send(std::move(request));
+    Fixture f({.quotes = row.quotes});
+    const auto reply = f.send("POST", "/prpc/" + row.method + "?json", row.body);
     CHECK(reply.status == 400);
     CHECK(reply.body == error_json(row.error));
+    CHECK_FALSE(reply.secret);
     CHECK_THAT(f.send("GET", "/metrics").body,
                Catch::Contains("\ndstack_kms_attestation_requests_total 1\n") &&
                    Catch::Contains("\ndstack_kms_attestation_failures_total 1\n"));
 }
 
-TEST_CASE("which certificates carry an attestation") {
-    const std::string arc = "\x06\x0A\x2B\x06\x01\x04\x01\x83\xE7\x3D\x01";
-    CHECK_FALSE(carries_attestation(""));
-    CHECK_FALSE(carries_attestation("xx" + arc));
-    CHECK_FALSE(carries_attestation(arc + "\x03" + arc + "\x04"));
-    CHECK(carries_attestation(arc + "\x03" + arc + "\x01"));
-    CHECK(carries_attestation(arc + "\x08"));
+TEST_CASE("with quotes off the root keys go to everybody, but not when nobody may be asked") {
+    Fixture open({.quotes = false});
+    const auto reply = open.send("POST", "/prpc/GetKmsKey?json", "{}");
+    REQUIRE(reply.status == 200);
+    CHECK(reply.secret);
+    const auto body = boost::json::parse(reply.body);
+    CHECK(test_support::text_at(body, "temp_ca_key") == open.keys.temp_ca_key_text.text());
+    const auto& set = body.at("keys").as_array();
+    REQUIRE(set.size() == 1);
+    const auto root = open.keys.root.hand_over();
+    CHECK(test_support::text_at(set[0], "ca_key") == root.ca_key_pem.text());
+    CHECK(test_support::text_at(set[0], "k256_key") == runtime::to_hex(root.k256_key.view()));
+
+    Fixture closed({.quotes = false, .dev = false, .authority = AuthorityKind::none_refusing});
+    const auto refused = closed.send("POST", "/prpc/GetKmsKey?json", "{}");
+    CHECK(refused.status == 400);
+    CHECK_THAT(refused.body, Catch::Contains("core.auth_api.type = \\\"none\\\""));
+    Fixture allowed({.quotes = false, .dev = false, .authority = AuthorityKind::none_allowing});
+    CHECK(allowed.send("POST", "/prpc/GetKmsKey?json", "{}").status == 200);
 }
 
-TEST_CASE("ClearImageCache wants the admin token") {
+TEST_CASE("ClearImageCache wants the admin token and clears no more than it names") {
     const std::string hash(runtime::as_text(test_support::hex(
         "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")));  // of "foo"
-    Fixture with_token({}, true, hash);
-    CHECK(with_token.send("GET", "/prpc/ClearImageCache?token=bar").body ==
-          error_json("Invalid token"));
-    CHECK(with_token.send("GET", "/prpc/ClearImageCache?token=foo").body ==
-          error_json("this build keeps no image cache, so there is nothing to clear"));
+    Fixture f({.admin_token_hash = hash});
+    CHECK(f.send("GET", "/prpc/ClearImageCache?token=bar").body == error_json("Invalid token"));
+    CHECK(f.send("GET", "/prpc/ClearImageCache?token=foo").body == "null");
     Fixture without;
     CHECK(without.send("GET", "/prpc/ClearImageCache").body == error_json("Invalid token"));
+
+    namespace fs = std::filesystem;
+    const fs::path root = f.folder.path();
+    const auto fill = [&] {
+        for (const char* name : {"images/aa", "images/bb", "outside"})
+            fs::create_directories(root / name);
+        fs::create_directories(root / "measurements");
+        for (const char* name : {"measurements/cc.json", "measurements/dd.json", "images/bb/x"})
+            std::ofstream(root / name) << "{}";
+    };
+    struct Row {
+        std::string image, config;
+        std::vector<std::string> gone;
+        bool refused = false;
+    };
+    const std::vector<Row> rows = {
+        {"", "", {}},
+        {"aa", "", {"images/aa"}},
+        {"bb", "cc.json", {"images/bb", "measurements/cc.json"}},
+        {"ee", "", {}},
+        {"AA", "cc", {}},
+        {"all", "", {"images"}},
+        {"", "all", {"measurements"}},
+        {"../outside", "", {}, true},
+        {"/etc", "", {}, true},
+        {"..", "", {}, true},
+        {"aa", "../outside", {}, true},
+        {"aa.json", "", {}, true},
+        {"", ".json", {}, true},
+    };
+    for (const Row& row : rows) {
+        INFO(row.image << " | " << row.config);
+        fill();
+        const auto reply = f.send("POST", "/prpc/ClearImageCache?json",
+                                  R"({"token":"foo","image_hash":")" + row.image +
+                                      R"(","config_hash":")" + row.config + "\"}");
+        CHECK(reply.status == (row.refused ? 400 : 200));
+        for (const char* name : {"images", "images/aa", "images/bb", "measurements",
+                                 "measurements/cc.json", "measurements/dd.json", "outside"}) {
+            const bool gone = std::ranges::any_of(row.gone, [&](const std::string& one) {
+                return std::string(name) == one || std::string(name).starts_with(one + "/");
+            });
+            CHECK(fs::exists(root / name) == !gone);
+        }
+    }
 }
 
 TEST_CASE("errors before the method is looked at") {
@@ -266,7 +251,10 @@ TEST_CASE("pages and headers") {
     ServiceOptions options;
     options.app_version = "v1 (x)";
     options.metrics_enabled = false;
-    Fixture f(options);
+    Fixture f({.options = options});
+    CHECK(f.send("GET", "/readyz").body == "ready\n");
+    f.service.tell_awaited([] { return std::string("a quote"); });
+    CHECK(f.send("GET", "/readyz").body == "ready; awaited: a quote\n");
     const auto health = f.send("GET", "/health");
     CHECK(health.status == 200);
     CHECK(health.content_type == "text/plain; charset=utf-8");
