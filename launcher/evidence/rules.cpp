@@ -15,7 +15,7 @@ namespace {
 using Match = std::optional<Finding>;
 
 constexpr double kSpinning = 0.8;      ///< of the sample
-constexpr double kSpinningRan = 0.25;  ///< at least this much of it on a CPU
+constexpr double kSpinningRan = 0.1;   ///< at least this much of it on a CPU
 constexpr double kIdle = 0.2;          ///< a thread below this does not take part in the spinning
 constexpr double kProcessIdle = 0.05;  ///< all threads together
 
@@ -152,10 +152,11 @@ Match spinning(const Facts& facts) {
     if (throttled(facts) != nullptr) return {};
     std::vector<const ThreadFacts*> busy;
     for (const auto& thread : facts.threads) {
-        // On a busy host a thread that never rests gets less than the whole CPU.
-        const bool spins =
-            thread.cpu_share > kSpinning ||
-            (thread.cpu_share > kSpinningRan && thread.cpu_share + thread.wait_share > kSpinning);
+        // On a busy host a thread that never rests gets less than the whole CPU; it is told from
+        // one that works by never giving the CPU up.
+        const bool spins = thread.cpu_share > kSpinning ||
+                           (thread.cpu_share > kSpinningRan && thread.voluntary == 0 &&
+                            thread.cpu_share + thread.wait_share > kSpinning);
         if (spins)
             busy.push_back(&thread);
         else if (thread.cpu_share > kIdle)

@@ -224,7 +224,7 @@ def run_kind(program, kind, number):
                          and document["id"] == fields["id"] and document["sentence"] == fields["sentence"], document["rule"]))
             print(f"      {name}: {fields['sentence']}; {fields['cpu_ms']:.1f} ms CPU, {fields['took_ms']:.0f} ms", flush=True)
             group_pids = [pid]
-            if kind == "traced":
+            if kind in ("traced", "vfork"):
                 group_pids += own_children(pid)
             for one in group_pids:
                 with contextlib.suppress(ProcessLookupError):

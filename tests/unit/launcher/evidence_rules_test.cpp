@@ -136,6 +136,17 @@ const std::vector<Row>& rows() {
          }},
         {"spinning", "F4", [](Facts& f) { f.threads = {busy(0.99), locked(1)}; }},
         {"spinning on a busy host", "F4", [](Facts& f) { f.threads = {busy(0.4, 0.55)}; }},
+        {"spinning on a host that is very busy", "F4",
+         [](Facts& f) {
+             f.pressure.cpu_some = 99;
+             f.threads = {busy(0.15, 0.84), locked(1)};
+         }},
+        {"always ready to run, but it gives the CPU up", "F9",
+         [](Facts& f) {
+             f.pressure.cpu_some = 99;
+             f.threads = {busy(0.15, 0.84)};
+             f.threads[0].voluntary = 5;
+         }},
         {"two spin", "F4", [](Facts& f) { f.threads = {busy(0.9), busy(0.95)}; }},
         {"one spins, another works", "F11", [](Facts& f) { f.threads = {busy(0.9), busy(0.5)}; }},
         {"uninterruptible", "F5",
