@@ -1,4 +1,5 @@
-// Any bytes as a revocation list: one that was read can be searched, and does not list what it does not hold.
+// Any bytes as a revocation list: one that was read can be searched, and does not list what it does
+// not hold.
 #include "kms/verify/x509.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

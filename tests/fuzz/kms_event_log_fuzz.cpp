@@ -1,4 +1,5 @@
-// Any text as an event log in JSON, any bytes as a boot log: what is read is written to something that reads back the same.
+// Any text as an event log in JSON, any bytes as a boot log: what is read is written to something
+// that reads back the same.
 #include "kms/evidence/app_info.hpp"
 #include "kms/evidence/ccel.hpp"
 #include "kms/evidence/event_log.hpp"

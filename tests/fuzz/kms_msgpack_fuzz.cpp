@@ -1,4 +1,5 @@
-// Any bytes as MessagePack: every value can be passed over, and the typed readers take no more than is there.
+// Any bytes as MessagePack: every value can be passed over, and the typed readers take no more than
+// is there.
 #include "kms/evidence/msgpack.hpp"
 
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// Any text as a TCB info: read or refused; what was read can be sorted, and its levels tell their state.
+// Any text as a TCB info: read or refused; what was read can be sorted, and its levels tell their
+// state.
 #include "kms/verify/tcb_info.hpp"
 #include "kms/verify/x509_time.hpp"
 
