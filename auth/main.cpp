@@ -1,6 +1,7 @@
 // auth-eth: answers a key management service's question "may this machine have keys?".
 #include "auth/policy/public_url.hpp"
 #include "auth/webhook/commands.hpp"
+#include "auth/webhook/env_file.hpp"
 #include "auth/webhook/handlers.hpp"
 #include "auth/webhook/policy_file.hpp"
 #include "auth/webhook/server_metrics.hpp"
@@ -22,12 +23,24 @@ using auth::CommandLine;
 using auth::ExitStatus;
 using runtime::kv;
 
-auth::Environment environment() {
+/// The process's variables, and those of the environment file that it lacks.
+auth::Environment environment(const std::string& named_file, runtime::ConfigProblems& problems) {
     auth::Environment out;
     for (char** entry = environ; *entry != nullptr; ++entry) {
         const std::string_view text(*entry);
         if (const auto equals = text.find('='); equals != std::string_view::npos)
             out.emplace(text.substr(0, equals), text.substr(equals + 1));
+    }
+    const std::string file = named_file.empty() ? ".env" : named_file;
+    if (named_file.empty() && ::access(file.c_str(), F_OK) != 0) return out;
+    if (const auto text = runtime::read_file(file, auth::kMaxEnvFileBytes)) {
+        auth::add_env_file(*text, file, out, problems);
+    } else {
+        runtime::ConfigProblem problem;
+        problem.file = "--env-file";
+        problem.text = text.error().context;
+        problem.warning = named_file.empty();  // a .env may be of another program
+        problems.add(std::move(problem));
     }
     return out;
 }
@@ -137,7 +150,8 @@ ExitStatus decide(const auth::Settings& settings, const CommandLine& line) {
 ExitStatus perform(const CommandLine& line) {
     using Action = CommandLine::Action;
     runtime::ConfigProblems problems;
-    const auto settings = auth::read_settings(line, environment(), problems);
+    const auto variables = environment(line.env_file, problems);
+    const auto settings = auth::read_settings(line, variables, problems);
     std::cerr << problems.to_string();
     if (problems.has_errors()) return ExitStatus::bad_settings;
     if (line.action == Action::print_config) {

@@ -1,5 +1,7 @@
 // kms-launcher: arguments → plan → run or a subcommand → exit status.
+#include "launcher/control/cli_control.hpp"
 #include "launcher/control/cli_health.hpp"
+#include "launcher/control/cli_help.hpp"
 #include "launcher/control/cli_poll.hpp"
 #include "launcher/control/cli_probe.hpp"
 #include "launcher/control/cli_status.hpp"
@@ -8,6 +10,7 @@
 #include "launcher/plan/plan_loader.hpp"
 #include "launcher/supervise/exit_status.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,30 +32,6 @@ using launcher::Environment;
 using launcher::LoadedPlan;
 using launcher::PlanSources;
 
-constexpr const char* kHelp =
-    R"(usage: kms-launcher [COMMAND] [OPTION...]
-
-  run           start the services, stay until they end, restart nothing (default)
-  check         report every mistake of the configuration [--json] [--offline]
-  print-config  show every key with its value and where that comes from [--json]
-  status        what a running launcher knows [--json] [--url URL | --socket PATH]
-  health        ask a running launcher whether all is well [--ready]; status 0 or 1
-  probe URL     ask a service once, layer by layer [--json]
-  poll URL      ask again and again, count the answers [--for 10m] [--every 5s] [--json]
-  version       print the version
-
-options of run, check and print-config
-  --config FILE     configuration; default /etc/kms/launcher.toml, else built in
-  --log FILTER      what the launcher logs, such as info,kms=debug
-  --allow-watchdog  run, although systemd would kill a launcher that feeds no watchdog
-  --pdeathsig       run: end with the process that started the launcher
-
-Signals: TERM, INT stop in order (a second one kills); HUP reopens log files and reloads the log
-filter; USR1 takes evidence; USR2 logs the status; QUIT takes evidence, then stops.
-Exit status: 0 stopped as asked; n or 128+signal as the first service that ended unasked (80 if
-it ended with 0); 126, 127 a program cannot run; 75 not started in time; 64, 78 mistakes.
-)";
-
 struct Arguments {
     std::string command = "run";
     PlanSources sources;
@@ -73,46 +52,37 @@ Environment whole_environment() {
     return environment;
 }
 
+/// The options of the commands that read a configuration; those of the others are in cli_*.cpp.
+launcher::CliOptionNames options_of(std::string_view command) {
+    if (command == "run") return {{"--allow-watchdog", "--pdeathsig"}, {"--config", "-c", "--log"}};
+    if (command == "version") return {{"--json"}, {}};
+    return {{"--offline", "--json"}, {"--config", "-c", "--log"}};
+}
+
 Arguments parse(const std::vector<std::string>& words) {
     Arguments arguments;
-    std::size_t at = 0;
-    if (!words.empty() && !words.front().starts_with('-')) arguments.command = words[at++];
-    for (; at < words.size(); ++at) {
-        auto name = words[at];
-        std::optional<std::string> value;
-        if (const auto equals = name.find('=');
-            name.starts_with("--") && equals != std::string::npos) {
-            value = name.substr(equals + 1);
-            name.resize(equals);
-        }
-        const auto needs_value = [&]() -> std::optional<std::string> {
-            if (value) return value;
-            if (at + 1 < words.size()) return words[++at];
-            arguments.fault = "option " + name + " needs a value";
-            return std::nullopt;
-        };
-        if (name == "--config" || name == "-c")
-            arguments.sources.config_path = needs_value();
-        else if (name == "--log")
-            arguments.sources.log_filter = needs_value();
-        else if (name == "--offline")
-            arguments.sources.offline = true;
-        else if (name == "--json")
-            arguments.json = true;
-        else if (name == "--allow-watchdog")
-            arguments.allow_watchdog = true;
-        else if (name == "--pdeathsig")
-            arguments.die_with_parent = true;
-        else if (name == "--help" || name == "-h")
-            arguments.command = "help";
-        else if (name == "--version")
-            arguments.command = "version";
-        else
-            arguments.fault = "unknown " +
-                              std::string(name.starts_with('-') ? "option '" : "argument '") +
-                              name + "'";
-        if (!arguments.fault.empty()) break;
+    std::vector<std::string_view> rest(words.begin(), words.end());
+    if (!rest.empty() && !rest.front().starts_with('-')) {
+        arguments.command = rest.front();
+        rest.erase(rest.begin());
+    } else if (!rest.empty() && rest.front() == "--version") {
+        arguments.command = "version";
+        rest.erase(rest.begin());
     }
+    const auto options = launcher::CliOptions::parse(rest, options_of(arguments.command));
+    if (!options) {
+        arguments.fault = options.error().context;
+        return arguments;
+    }
+    if (!options->positional().empty())
+        arguments.fault = "unexpected '" + options->positional().front() + "'";
+    arguments.sources.config_path = options->value("--config");
+    if (const auto path = options->value("-c")) arguments.sources.config_path = path;
+    arguments.sources.log_filter = options->value("--log");
+    arguments.sources.offline = options->has("--offline");
+    arguments.json = options->has("--json");
+    arguments.allow_watchdog = options->has("--allow-watchdog");
+    arguments.die_with_parent = options->has("--pdeathsig");
     return arguments;
 }
 
@@ -212,36 +182,65 @@ std::optional<int> client(const std::vector<std::string>& words) {
     if (words.front() == "poll") return launcher::run_poll(args, io);
     if (words.front() == "probe") return launcher::run_probe_command(args, io);
     if (words.front() == "health") return launcher::run_health(args, load, environment, io);
+    if (words.front() == "evidence") return launcher::run_evidence(args, load, environment, io);
+    if (words.front() == "log-level") return launcher::run_log_level(args, load, environment, io);
     if (words.front() == "status") return launcher::run_status(args, load, environment, io);
     return std::nullopt;
 }
 
-int dispatch(const std::vector<std::string>& words) {
-    if (const auto status = client(words)) return *status;
-    auto arguments = parse(words);
-    arguments.sources.environment = whole_environment();
-    if (!arguments.fault.empty()) {
-        std::fputs(("kms-launcher: " + arguments.fault + "; see kms-launcher --help\n").c_str(),
-                   stderr);
+void complain(const std::string& sentence) {
+    std::fputs(("kms-launcher: " + sentence + "\n").c_str(), stderr);
+}
+
+int print_version(bool json) {
+    std::printf(json ? "{\"version\":\"%s\"}\n" : "kms-launcher %s\n", KMS_LAUNCHER_VERSION);
+    return 0;
+}
+
+bool asks_for_help(const std::vector<std::string>& words) {
+    return std::any_of(words.begin(), words.end(),
+                       [](const std::string& word) { return word == "--help" || word == "-h"; }) ||
+           (!words.empty() && words.front() == "help");
+}
+
+/// `help`, `--help`: the screen; `COMMAND --help`, `help COMMAND`: that command's options.
+int help(const std::vector<std::string>& words) {
+    const auto named = std::find_if(words.begin(), words.end(), [](const std::string& word) {
+        return word != "help" && !word.starts_with('-');
+    });
+    if (named == words.end()) {
+        std::fputs(std::string(launcher::help_text()).c_str(), stdout);
+        return 0;
+    }
+    const auto usage = launcher::usage_of(*named);
+    if (usage.empty()) {
+        complain(launcher::unknown_command(*named));
         return launcher::kExitUsage;
     }
+    std::fputs(std::string(usage).c_str(), stdout);
+    return 0;
+}
+
+int dispatch(const std::vector<std::string>& words) {
+    if (asks_for_help(words)) return help(words);
+    if (const auto status = client(words)) return *status;
+    auto arguments = parse(words);
+    const auto usage = launcher::usage_of(arguments.command);
+    if (usage.empty()) {
+        complain(launcher::unknown_command(arguments.command));
+        return launcher::kExitUsage;
+    }
+    if (!arguments.fault.empty()) {
+        complain(arguments.fault);
+        std::fputs(std::string(usage).c_str(), stderr);
+        return launcher::kExitUsage;
+    }
+    if (arguments.command == "version") return print_version(arguments.json);
+    arguments.sources.environment = whole_environment();
     arguments.sources.commands_too = arguments.command == "check";
-    if (arguments.command == "run") return run(arguments);
     if (arguments.command == "check") return check(arguments);
     if (arguments.command == "print-config") return print_config(arguments);
-    if (arguments.command == "version") {
-        std::printf("kms-launcher %s\n", KMS_LAUNCHER_VERSION);
-        return 0;
-    }
-    if (arguments.command == "help") {
-        std::fputs(kHelp, stdout);
-        return 0;
-    }
-    std::fputs(
-        ("kms-launcher: unknown command '" + arguments.command + "'; see kms-launcher --help\n")
-            .c_str(),
-        stderr);
-    return launcher::kExitUsage;
+    return run(arguments);
 }
 
 }  // namespace
@@ -250,8 +249,7 @@ int main(int argc, char** argv) {
     try {
         return dispatch({argv + 1, argv + argc});
     } catch (const std::exception& error) {
-        std::fputs((std::string("kms-launcher: internal error: ") + error.what() + "\n").c_str(),
-                   stderr);
+        complain(std::string("internal error: ") + error.what());
         return launcher::kExitInternal;
     }
 }

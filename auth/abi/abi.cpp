@@ -75,10 +75,11 @@ std::optional<std::size_t> small_number(ByteView answer, std::size_t offset, std
     return value;
 }
 
-/// The text whose offset stands in word `index`.
-Result<std::string> text_at(ByteView answer, std::size_t index) {
+/// The text whose offset stands in word `index` and is not less than `least`.
+Result<std::string> text_at(ByteView answer, std::size_t index, std::size_t least) {
     const auto offset = small_number(answer, index * kWord, answer.size());
     if (!offset) return undecodable("the offset of a text lies outside the answer");
+    if (*offset < least) return undecodable("the offset of a text points at the words before it");
     const auto size = small_number(answer, *offset, answer.size());
     if (!size) return undecodable("the length of a text lies outside the answer");
     if (padded(*size) > answer.size() - *offset - kWord)
@@ -139,12 +140,14 @@ std::string_view called_function(ByteView call_data) {
 Result<Verdict> decode_verdict(ByteView answer) {
     const auto flag = small_number(answer, 0, 1);
     if (!flag) return undecodable("the flag is neither 0 nor 1");
-    TRY(std::string reason, text_at(answer, 1));
+    // A flag that is read a second time, as a length, is no sound allowance. A denial may be as odd
+    // as it likes, as with the original.
+    TRY(std::string reason, text_at(answer, 1, *flag == 1 ? 2 * kWord : 0));
     return Verdict{*flag == 1, std::move(reason)};
 }
 
 Result<std::string> decode_text(ByteView answer) {
-    return text_at(answer, 0);
+    return text_at(answer, 0, kWord);
 }
 
 Result<std::string> decode_address(ByteView answer) {

@@ -31,8 +31,8 @@ struct Verdict {
     std::string reason;  ///< UTF-8, any length, may hold control characters
 };
 
-/// (bool, string). The flag must be exactly 0 or 1. Errors (invalid_argument): what is wrong and
-/// where.
+/// (bool, string). The flag must be exactly 0 or 1, and with a 1 the text must stand behind the
+/// first two words. Errors (invalid_argument): what is wrong and where.
 runtime::Result<Verdict> decode_verdict(runtime::ByteView answer);
 /// (string), valid UTF-8.
 runtime::Result<std::string> decode_text(runtime::ByteView answer);

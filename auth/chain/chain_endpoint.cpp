@@ -26,6 +26,11 @@ auto fail(Failure why, std::optional<std::chrono::seconds> retry_after = std::nu
     return tl::unexpected(ChainEndpoint::Fault{why, retry_after});
 }
 
+auto fail(const ExchangeFault& fault) {
+    return tl::unexpected(
+        ChainEndpoint::Fault{fault.failure, fault.retry_after, fault.stale_connection});
+}
+
 auto fail(const RpcError& error) {
     // Behind a balancer the next node may be further ahead.
     return fail(failure_of(error),
@@ -74,13 +79,15 @@ ChainEndpoint::ChainEndpoint(runtime::HttpClient& client, runtime::Clock& clock,
 
 Task<Answer<ChainReading>> ChainEndpoint::read(const std::vector<std::string>& call_data,
                                                Deadline deadline) {
-    auto attempt = co_await read_once(call_data, deadline);
+    auto attempt = co_await read_once(call_data, deadline, Connection::kept);
     if (!attempt && attempt.error().retry_after) {
         const auto again = clock_.now() + *attempt.error().retry_after;
+        const auto connection =
+            attempt.error().stale_connection ? Connection::fresh : Connection::kept;
         if (!deadline.expired(again)) {
             ++state_.retries;
             co_await clock_.sleep_until(again);
-            attempt = co_await read_once(call_data, deadline);
+            attempt = co_await read_once(call_data, deadline, connection);
         }
     }
     if (!attempt) {
@@ -92,11 +99,11 @@ Task<Answer<ChainReading>> ChainEndpoint::read(const std::vector<std::string>& c
 }
 
 Task<ChainEndpoint::Attempt<ChainReading>> ChainEndpoint::read_once(
-    const std::vector<std::string>& call_data, Deadline deadline) {
+    const std::vector<std::string>& call_data, Deadline deadline, Connection connection) {
     std::string block = options_.block.tag;
     // Separate calls at a tag could see two blocks: then, too, the number is resolved first.
     if (options_.block.confirmations != 0 || !may_batch()) {
-        const auto number = co_await resolve_block(deadline);
+        const auto number = co_await resolve_block(deadline, connection);
         if (!number) co_return tl::unexpected(number.error());
         block = quantity(*number);
     }
@@ -108,7 +115,7 @@ Task<ChainEndpoint::Attempt<ChainReading>> ChainEndpoint::read_once(
                          .block = block,
                          .to = options_.contract,
                          .data = data});
-    const auto answers = co_await ask(std::move(calls), deadline);
+    const auto answers = co_await ask(std::move(calls), deadline, connection);
     if (!answers) co_return tl::unexpected(answers.error());
 
     ChainReading reading;
@@ -126,14 +133,15 @@ Task<ChainEndpoint::Attempt<ChainReading>> ChainEndpoint::read_once(
     co_return reading;
 }
 
-Task<ChainEndpoint::Attempt<std::uint64_t>> ChainEndpoint::resolve_block(Deadline deadline) {
+Task<ChainEndpoint::Attempt<std::uint64_t>> ChainEndpoint::resolve_block(Deadline deadline,
+                                                                         Connection connection) {
     const bool by_number = options_.block.confirmations != 0 || options_.block.tag == "latest";
     std::vector<ChainCall> calls;
     if (by_number)
         calls.push_back({.method = Method::block_number});
     else
         calls.push_back({.method = Method::block_header, .block = options_.block.tag});
-    const auto answers = co_await ask(std::move(calls), deadline);
+    const auto answers = co_await ask(std::move(calls), deadline, connection);
     if (!answers) co_return tl::unexpected(answers.error());
     const auto number = header_number_of(answers->front());
     if (!number) co_return tl::unexpected(number.error());
@@ -151,10 +159,10 @@ bool ChainEndpoint::may_batch() {
 }
 
 Task<ChainEndpoint::Attempt<std::vector<CallAnswer>>> ChainEndpoint::ask(
-    std::vector<ChainCall> calls, Deadline deadline) {
+    std::vector<ChainCall> calls, Deadline deadline, Connection connection) {
     if (calls.size() == 1 || !may_batch())
-        co_return co_await ask_one_by_one(std::move(calls), deadline);
-    Posted posted = co_await post(calls, Form::batch, deadline);
+        co_return co_await ask_one_by_one(std::move(calls), deadline, connection);
+    Posted posted = co_await post(calls, Form::batch, deadline, connection);
     if (!posted.fault && posted.answer.kind == RpcAnswer::Kind::answers)
         co_return std::move(posted.answer.answers);
 
@@ -162,7 +170,7 @@ Task<ChainEndpoint::Attempt<std::vector<CallAnswer>>> ChainEndpoint::ask(
                                       : posted.answer.kind == RpcAnswer::Kind::refused;
     Fault why{failure(FailureKind::not_json_rpc), std::nullopt};
     if (posted.fault)
-        why = {posted.fault->failure, posted.fault->retry_after};
+        why = fail(*posted.fault).value();
     else if (refused)
         why.failure = failure_of(posted.answer.error);
     if (!refused || why.failure.kind == FailureKind::rate_limited) co_return tl::unexpected(why);
@@ -170,7 +178,7 @@ Task<ChainEndpoint::Attempt<std::vector<CallAnswer>>> ChainEndpoint::ask(
     // Was it the batch that the endpoint did not take, or this question? One call will tell. The
     // calls of a read are then asked in a new attempt, at one block.
     const std::vector<ChainCall> first(1, calls.front());
-    Posted alone = co_await post(first, Form::single, deadline);
+    Posted alone = co_await post(first, Form::single, deadline, connection);
     const bool takes_calls = !alone.fault && alone.answer.kind == RpcAnswer::Kind::answers;
     if (!takes_calls) co_return tl::unexpected(why);
     state_.takes_batches = false;
@@ -181,13 +189,13 @@ Task<ChainEndpoint::Attempt<std::vector<CallAnswer>>> ChainEndpoint::ask(
 }
 
 Task<ChainEndpoint::Attempt<std::vector<CallAnswer>>> ChainEndpoint::ask_one_by_one(
-    std::vector<ChainCall> calls, Deadline deadline) {
+    std::vector<ChainCall> calls, Deadline deadline, Connection connection) {
     std::vector<CallAnswer> answers;
     answers.reserve(calls.size());
     for (auto& call : calls) {
         const std::vector<ChainCall> one(1, std::move(call));
-        Posted posted = co_await post(one, Form::single, deadline);
-        if (posted.fault) co_return fail(posted.fault->failure, posted.fault->retry_after);
+        Posted posted = co_await post(one, Form::single, deadline, connection);
+        if (posted.fault) co_return fail(*posted.fault);
         if (posted.answer.kind == RpcAnswer::Kind::refused) co_return fail(posted.answer.error);
         if (posted.answer.kind == RpcAnswer::Kind::malformed)
             co_return fail(failure(FailureKind::not_json_rpc));
@@ -197,7 +205,7 @@ Task<ChainEndpoint::Attempt<std::vector<CallAnswer>>> ChainEndpoint::ask_one_by_
 }
 
 Task<ChainEndpoint::Posted> ChainEndpoint::post(const std::vector<ChainCall>& calls, Form form,
-                                                Deadline deadline) {
+                                                Deadline deadline, Connection connection) {
     const std::uint64_t first_id = next_id_;
     next_id_ += calls.size();
     runtime::HttpClientRequest request;
@@ -209,6 +217,7 @@ Task<ChainEndpoint::Posted> ChainEndpoint::post(const std::vector<ChainCall>& ca
     request.max_response_bytes = options_.max_answer_bytes;
     request.connect_timeout = options_.connect_limit;
     request.tls.ca_file = options_.ca_file;
+    request.new_connection = connection == Connection::fresh;
     const auto began = clock_.now();
     const runtime::HttpExchange exchange = co_await client_.exchange(
         std::move(request), deadline.narrowed(began, options_.exchange_limit));

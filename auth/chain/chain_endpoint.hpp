@@ -65,14 +65,19 @@ class ChainEndpoint {
     struct Fault {
         Failure failure;
         std::optional<std::chrono::seconds> retry_after;  ///< nothing: a second try is pointless
+        bool stale_connection = false;  ///< the second try must not use a kept one
     };
     template <class T>
     using Attempt = tl::expected<T, Fault>;
+    /// Whether a kept connection may carry an exchange.
+    enum class Connection { kept, fresh };
     /// One answer per call, errors of single calls among them; no retry, nothing counted as a read.
     runtime::Task<Attempt<std::vector<CallAnswer>>> ask(std::vector<ChainCall> calls,
-                                                        runtime::Deadline deadline);
+                                                        runtime::Deadline deadline,
+                                                        Connection connection = Connection::kept);
     /// The block at which the options want the chain to be read now.
-    runtime::Task<Attempt<std::uint64_t>> resolve_block(runtime::Deadline deadline);
+    runtime::Task<Attempt<std::uint64_t>> resolve_block(runtime::Deadline deadline,
+                                                        Connection connection = Connection::kept);
 
     void observe(ExchangeObserver observer) { observer_ = std::move(observer); }
     const EndpointState& state() const { return state_; }
@@ -86,11 +91,13 @@ class ChainEndpoint {
 
     bool may_batch();
     runtime::Task<Attempt<ChainReading>> read_once(const std::vector<std::string>& call_data,
-                                                   runtime::Deadline deadline);
+                                                   runtime::Deadline deadline,
+                                                   Connection connection);
     runtime::Task<Attempt<std::vector<CallAnswer>>> ask_one_by_one(std::vector<ChainCall> calls,
-                                                                   runtime::Deadline deadline);
+                                                                   runtime::Deadline deadline,
+                                                                   Connection connection);
     runtime::Task<Posted> post(const std::vector<ChainCall>& calls, Form form,
-                               runtime::Deadline deadline);
+                               runtime::Deadline deadline, Connection connection);
     void tell(const std::vector<ChainCall>& calls, const runtime::HttpExchange& exchange,
               const RpcAnswer& answer) const;
     void note_success();

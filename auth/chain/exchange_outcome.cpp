@@ -69,6 +69,7 @@ std::optional<ExchangeFault> judge(const runtime::HttpExchange& exchange) {
         // A kept connection may have been closed by the endpoint just before it was used.
         const bool stale = exchange.fault == HttpFault::closed && exchange.reused_connection;
         if (never_sent || stale) fault.retry_after = kAtOnce;
+        fault.stale_connection = stale;
         return fault;
     }
     const unsigned status = exchange.status;

@@ -17,6 +17,8 @@ struct ExchangeFault {
     std::optional<std::chrono::seconds> retry_after;
     /// The endpoint refused the request as such: a batch may be what it does not take.
     bool refused_request = false;
+    /// The kept connection was closed already; others may have ended with it.
+    bool stale_connection = false;
 };
 
 /// Nothing: there is a body to read.

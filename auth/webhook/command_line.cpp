@@ -94,6 +94,8 @@ runtime::Result<CommandLine> parse_command_line(const std::vector<std::string>& 
         const auto& name = reader.name();
         if (name == "--config") {
             TRY(line.config_file, reader.value());
+        } else if (name == "--env-file") {
+            TRY(line.env_file, reader.value());
         } else if (const auto* option = find_value_option(name)) {
             TRY(auto value, reader.value());
             line.overrides.push_back(
@@ -134,7 +136,9 @@ std::string usage() {
         "                       decision rests on; --kms asks for a KMS instead of an "
         "application\n\n"
         "  --config FILE        settings in TOML; the command line beats the environment beats the "
-        "file\n";
+        "file\n"
+        "  --env-file FILE      variables that the environment lacks (.env of the working "
+        "directory)\n";
     for (const auto& option : kValueOptions)
         text.append("  ").append(option.name).append(" ").append(option.help).append("\n");
     text +=

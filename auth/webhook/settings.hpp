@@ -53,6 +53,7 @@ struct CommandLine {
         version
     } action = Action::run;
     std::string config_file;        ///< empty: none
+    std::string env_file;           ///< empty: ".env" of the working directory, if there is one
     std::string request_file;       ///< of Action::decide; "-" is standard input
     BootKind kind = BootKind::app;  ///< of Action::decide
     struct Override {

@@ -82,10 +82,10 @@ Result<std::string> text_member(std::string_view body, std::string_view name) {
 }  // namespace
 
 std::string default_guest_agent_address(const std::function<bool(const std::string&)>& exists) {
-    constexpr std::string_view kPaths[] = {"/var/run/dstack/dstack.sock", "/var/run/dstack.sock"};
-    for (const std::string_view path : kPaths)
-        if (exists(std::string(path))) return std::string(kUnix) + std::string(path);
-    return std::string(kUnix) + std::string(kPaths[0]);
+    const std::string usual = "/var/run/dstack/dstack.sock";
+    const std::string older = "/var/run/dstack.sock";
+    std::string address(kUnix);
+    return address += !exists(usual) && exists(older) ? older : usual;
 }
 
 Result<GuestAgentTarget> guest_agent_target(std::string_view address) {

@@ -67,11 +67,11 @@ Result<crypto::P256Key> key_member(const json::object& object, std::string_view 
 }
 
 Result<crypto::K256Key> k256_member(const json::object& object) {
-    constexpr std::string_view kWhat = "Failed to parse ECDSA key";
+    const std::string what = "Failed to parse ECDSA key";
     TRY(const std::string_view digits, text_member(object, "k256_key"));
     Secret<32> scalar;
     if (digits.size() != 2 * scalar.view().size())
-        return bad(std::string(kWhat) + ": 64 hexadecimal digits were expected");
+        return bad(what + ": 64 hexadecimal digits were expected");
     const auto value = [](char c) {
         if (c >= '0' && c <= '9') return c - '0';
         if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -81,10 +81,10 @@ Result<crypto::K256Key> k256_member(const json::object& object) {
     for (std::size_t i = 0; i < scalar.view().size(); ++i) {
         const int high = value(digits[2 * i]);
         const int low = value(digits[2 * i + 1]);
-        if (high < 0 || low < 0) return bad(std::string(kWhat) + ": it is not hexadecimal");
+        if (high < 0 || low < 0) return bad(what + ": it is not hexadecimal");
         scalar.writable()[i] = static_cast<std::uint8_t>(high * 16 + low);
     }
-    return crypto::K256Key::from_scalar(std::move(scalar)).within(kWhat);
+    return crypto::K256Key::from_scalar(std::move(scalar)).within(what);
 }
 
 }  // namespace

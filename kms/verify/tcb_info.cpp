@@ -11,8 +11,6 @@ namespace {
 
 using Names = std::string_view[];
 
-constexpr auto kLargestU32 = std::numeric_limits<std::uint32_t>::max();
-
 /// Reads the input's own text of a string: members that are compared or decoded later. One with
 /// escapes would have to be copied; none of Intel's has any.
 Result<std::string_view> plain_text(JsonReader& reader) {

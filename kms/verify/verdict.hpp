@@ -45,6 +45,11 @@ inline constexpr std::size_t kStageCount = static_cast<std::size_t>(Stage::platf
 /// The enumerator's name.
 std::string_view to_string(Stage stage);
 
+/// Whether this is a stage of the quote's own verification, apart from what hangs on it.
+constexpr bool is_quote_stage(Stage stage) {
+    return stage >= Stage::root_crl && stage <= Stage::attributes;
+}
+
 struct Refusal {
     Stage stage;
     std::string

@@ -34,7 +34,8 @@ Verdict<Quote> parse_and_check_header(ByteView bytes) {
         return refused(kStage, "Unsupported TEE type: " + std::to_string(header.tee_type));
     if (applies(Rule::sgx_version) && is_sgx && header.version != 3)
         return refused(kStage, "SGX TEE quote must have version 3");
-    if (applies(Rule::tdx_version) && is_tdx && header.version != 4 && header.version != 5)
+    // The parser knows no other version for a trust domain; this is the rule as it is written.
+    if (is_tdx && header.version != 4 && header.version != 5)
         return refused(kStage, "TDX TEE quote must have version 4 or 5");
     if (applies(Rule::attestation_key_type) && header.attestation_key_type != kEcdsaP256)
         return refused(kStage, "Unsupported DCAP attestation key type");

@@ -1,5 +1,6 @@
 #include "launcher/control/cli_health.hpp"
 
+#include "launcher/control/cli_help.hpp"
 #include "launcher/control/health_guard.hpp"
 #include "launcher/probe/probe.hpp"
 
@@ -15,9 +16,6 @@ using runtime::Error;
 using runtime::ErrorCode;
 using runtime::Result;
 
-constexpr const char* kUsage =
-    "usage: kms-launcher health [--ready] [--socket PATH | --url URL] [--config FILE] [--timeout "
-    "3s]\n";
 constexpr std::size_t kMaxLine = 400;
 
 ProbePlan over_socket(const std::string& socket, std::string_view path) {
@@ -92,7 +90,7 @@ int run_health(std::span<const std::string_view> args, const HealthPlanLoader& l
     const auto options = CliOptions::parse(
         args, {.flags = {"--ready"}, .valued = {"--socket", "--url", "--config", "--timeout"}});
     const auto misused = [&](const std::string& text) {
-        io.err << "kms-launcher health: " << text << "\n" << kUsage;
+        io.err << "kms-launcher health: " << text << "\n" << usage_of("health");
         return kCliUsage;
     };
     if (!options) return misused(options.error().context);

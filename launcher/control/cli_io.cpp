@@ -55,7 +55,11 @@ Result<CliOptions> CliOptions::parse(std::span<const std::string_view> args,
             else
                 return usage(std::string(name) + " needs a value");
         } else {
-            return usage("unknown option '" + std::string(name) + "'");
+            std::vector<std::string> known(names.flags.begin(), names.flags.end());
+            known.insert(known.end(), names.valued.begin(), names.valued.end());
+            const auto hint = runtime::did_you_mean(name, known);
+            return usage("unknown option '" + std::string(name) + "'" +
+                         (hint.empty() ? "" : "; " + hint));
         }
     }
     return options;

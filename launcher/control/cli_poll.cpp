@@ -1,5 +1,6 @@
 #include "launcher/control/cli_poll.hpp"
 
+#include "launcher/control/cli_help.hpp"
 #include "launcher/probe/probe.hpp"
 #include "launcher/probe/probe_url.hpp"
 
@@ -74,11 +75,6 @@ std::vector<unsigned> successes() {
     for (unsigned i = 0; i < 100; ++i) codes[i] = 200 + i;
     return codes;
 }
-
-constexpr const char* kUsage =
-    "usage: kms-launcher poll URL [--for 10m] [--every 5s] [--timeout 5s] [--count N] "
-    "[--concurrency N]\n"
-    "                         [--insecure | --ca-file FILE] [--json] [--quiet]\n";
 
 struct Command {
     PollPlan plan;
@@ -190,7 +186,7 @@ Task<PollTally> poll_url(Clock& clock, PollPlan plan, const std::atomic<bool>& s
 int run_poll(std::span<const std::string_view> args, const CliIo& io) {
     auto command = read_command(args);
     if (!command) {
-        io.err << "kms-launcher poll: " << command.error().context << "\n" << kUsage;
+        io.err << "kms-launcher poll: " << command.error().context << "\n" << usage_of("poll");
         return kCliUsage;
     }
     asio::io_context context{1};

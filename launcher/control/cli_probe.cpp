@@ -1,5 +1,6 @@
 #include "launcher/control/cli_probe.hpp"
 
+#include "launcher/control/cli_help.hpp"
 #include "launcher/probe/probe.hpp"
 #include "launcher/probe/probe_url.hpp"
 
@@ -17,11 +18,6 @@ namespace {
 using runtime::Error;
 using runtime::ErrorCode;
 using runtime::Result;
-
-constexpr const char* kUsage =
-    "usage: kms-launcher probe URL [--timeout 8s] [--expect-status N[,N]] [--expect-body TEXT]\n"
-    "                          [--insecure | --ca-file FILE] [--json]\n"
-    "URL: http:// https:// http-auto:// tcp://HOST:PORT tls://HOST:PORT unix:/PATH\n";
 
 Result<std::vector<unsigned>> read_codes(std::string_view text) {
     std::vector<unsigned> codes;
@@ -113,7 +109,7 @@ std::string probe_json(const std::string& url, const ProbeResult& result) {
 int run_probe_command(std::span<const std::string_view> args, const CliIo& io) {
     auto command = read_command(args);
     if (!command) {
-        io.err << "kms-launcher probe: " << command.error().context << "\n" << kUsage;
+        io.err << "kms-launcher probe: " << command.error().context << "\n" << usage_of("probe");
         return kCliUsage;
     }
     boost::asio::io_context context{1};

@@ -1,5 +1,6 @@
 #include "launcher/control/cli_status.hpp"
 
+#include "launcher/control/cli_help.hpp"
 #include "launcher/probe/probe.hpp"
 
 #include <algorithm>
@@ -14,9 +15,6 @@ namespace {
 namespace json = boost::json;
 using Rows = std::vector<std::vector<std::string>>;
 
-constexpr const char* kUsage =
-    "usage: kms-launcher status [--json] [--socket PATH | --url URL] [--config FILE] [--timeout "
-    "3s]\n";
 constexpr std::size_t kMaxDocument = 4 * 1024 * 1024;
 
 /// Reads members of a document that another version may have written: what is missing is shown as
@@ -162,7 +160,7 @@ int run_status(std::span<const std::string_view> args, const HealthPlanLoader& l
     const auto options = CliOptions::parse(
         args, {.flags = {"--json"}, .valued = {"--socket", "--url", "--config", "--timeout"}});
     const auto misused = [&](const std::string& text) {
-        io.err << "kms-launcher status: " << text << "\n" << kUsage;
+        io.err << "kms-launcher status: " << text << "\n" << usage_of("status");
         return kCliUsage;
     };
     if (!options) return misused(options.error().context);

@@ -2,6 +2,7 @@
 
 #include "launcher/control/health_checks.hpp"
 #include "launcher/control/status_page.hpp"
+#include "launcher/control/wakeup.hpp"
 #include "launcher/plan/url_parts.hpp"
 #include "launcher/runtime/log.hpp"
 
@@ -13,7 +14,10 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace launcher {
 namespace {
@@ -114,7 +118,7 @@ runtime::HttpBounds health_bounds() {
     bounds.first_byte = 5s;
     bounds.head = 5s;
     bounds.body = 1s;
-    bounds.handler = 2s;
+    bounds.handler = 8s;  // evidence takes its time; everything else is answered at once
     bounds.write = 5s;
     bounds.idle = 15s;
     bounds.connection = 10s;
@@ -122,6 +126,7 @@ runtime::HttpBounds health_bounds() {
     bounds.body_bytes = 0;
     bounds.connections = 16;
     bounds.give_way = 100ms;
+    bounds.guests = 128;
     bounds.requests_in_flight = 16;
     bounds.requests_per_connection = 100;
     return bounds;
@@ -159,6 +164,8 @@ struct HealthEndpoint::Impl {
     runtime::Clock& clock;
     std::shared_ptr<const StatusBoard> board;
     std::string host = "127.0.0.1";
+    ControlDoor door;
+    std::weak_ptr<Impl> keep_alive;  ///< to this, for answers that come late
     RequestCounters requests;
     SystemSample sample;
     runtime::TimePoint sampled_at{};
@@ -184,9 +191,52 @@ struct HealthEndpoint::Impl {
         return std::move(*reply);
     }
 
+    /// Whether it came in by the door for the launcher's owner.
+    bool for_control(const HttpServerRequest& request) const {
+        return door.answer && request.peer_address == "unix" &&
+               std::string_view(request.path).starts_with(kControlPath);
+    }
+
     // The server outlives its sessions, and this object the server; so a plain pointer will do.
-    static Task<HttpServerReply> handle(Impl* self, const HttpServerRequest& request) {
-        co_return self->answer(request);
+    static Task<HttpServerReply> handle(Impl* self, const HttpServerRequest& request,
+                                        runtime::Deadline deadline) {
+        if (!self->for_control(request)) co_return self->answer(request);
+        HttpServerReply reply;
+        if (request.peer_uid != 0U && request.peer_uid != static_cast<unsigned>(::geteuid()))
+            reply = text_reply(403, "only root and the launcher's own user may control it\n");
+        else if (request.body_fault != runtime::BodyFault::none)
+            reply = text_reply(413, "the body is too large, or cut short\n");
+        else
+            reply = co_await self->ask_main(request, deadline);
+        reply.close = reply.close || request.body_fault != runtime::BodyFault::none;
+        finish(reply);
+        self->requests.add(kControlPath, reply.status);
+        co_return reply;
+    }
+
+    /// An answer that is made on the main thread. Whoever comes first ends the wait: the answer, or
+    /// the deadline; the other finds nobody.
+    struct Asked {
+        explicit Asked(asio::any_io_executor executor) : answered(std::move(executor)) {}
+        std::optional<HttpServerReply> reply;
+        Wakeup answered;
+    };
+    Task<HttpServerReply> ask_main(const HttpServerRequest& request, runtime::Deadline deadline) {
+        auto asked = std::make_shared<Asked>(io.get_executor());
+        asio::co_spawn(
+            door.executor, door.answer(request, deadline),
+            [asked, back = keep_alive.lock()](std::exception_ptr failure, HttpServerReply reply) {
+                if (failure) reply = text_reply(500, "the launcher failed to answer\n");
+                if (!back) return;
+                asio::post(back->io, [asked, reply = std::move(reply)]() mutable {
+                    asked->reply = std::move(reply);
+                    asked->answered.notify();
+                });
+            });
+        while (!asked->reply && !deadline.expired(clock.now()))
+            co_await asked->answered.wait(clock, deadline);
+        if (asked->reply) co_return std::move(*asked->reply);
+        co_return text_reply(503, "the launcher did not answer in time\n");
     }
 
     static Task<void> end(Impl* self) {
@@ -196,14 +246,21 @@ struct HealthEndpoint::Impl {
 };
 
 runtime::Result<std::unique_ptr<HealthEndpoint>> HealthEndpoint::start(
-    const HealthPlan& plan, runtime::Clock& clock, std::shared_ptr<const StatusBoard> board) {
+    const HealthPlan& plan, runtime::Clock& clock, std::shared_ptr<const StatusBoard> board,
+    ControlDoor door) {
     TRY(auto guard, HealthGuard::create(plan));
     auto impl = std::make_shared<Impl>(std::move(guard), clock, std::move(board));
+    impl->door = std::move(door);
+    impl->keep_alive = impl;
     runtime::HttpServerOptions options;
     options.bounds = health_bounds();
     options.log_target = "launcher::health";
-    options.handler = [self = impl.get()](const HttpServerRequest& request, runtime::Deadline) {
-        return Impl::handle(self, request);
+    options.handler = [self = impl.get()](const HttpServerRequest& request,
+                                          runtime::Deadline deadline) {
+        return Impl::handle(self, request, deadline);
+    };
+    options.body_limit = [self = impl.get()](const HttpServerRequest& head) {
+        return self->for_control(head) ? kMaxControlBody : std::size_t{0};
     };
     impl->server =
         std::make_unique<runtime::HttpServer>(impl->io.get_executor(), clock, std::move(options));
@@ -219,6 +276,9 @@ runtime::Result<std::unique_ptr<HealthEndpoint>> HealthEndpoint::start(
                               "the health listener can be reached from other machines",
                               {runtime::kv("address", address)});
     }
+    // The directory is usually ours alone (/run/kms-launcher); listen() tells when it is missing.
+    if (const auto slash = plan.unix_path.rfind('/'); slash != std::string::npos && slash > 0)
+        ::mkdir(plan.unix_path.substr(0, slash).c_str(), 0755);
     if (!plan.unix_path.empty()) TRY_VOID(impl->server->listen("unix:" + plan.unix_path));
     impl->server->start();
     impl->thread = std::thread([impl] {

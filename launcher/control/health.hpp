@@ -9,9 +9,12 @@
 #include "launcher/runtime/clock.hpp"
 #include "launcher/runtime/http_server.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include <boost/asio/any_io_executor.hpp>
 
 namespace launcher {
 
@@ -23,12 +26,24 @@ runtime::HttpServerReply answer_health(const runtime::HttpServerRequest& request
                                        const Status& status, runtime::TimePoint now,
                                        const EndpointNumbers& numbers);
 
+/// Answers what changes something or is asked for by name (/control/…), on the main thread. Only
+/// requests over the unix socket get there, from root or the launcher's own user.
+struct ControlDoor {
+    boost::asio::any_io_executor executor;  ///< of the main thread
+    std::function<runtime::Task<runtime::HttpServerReply>(runtime::HttpServerRequest,
+                                                          runtime::Deadline)>
+        answer;  ///< empty = there is no control
+};
+inline constexpr std::string_view kControlPath = "/control/";
+inline constexpr std::size_t kMaxControlBody = 8 * 1024;
+
 class HealthEndpoint {
   public:
     /// Listens and starts the thread. Errors: as HttpServer::listen; invalid_argument for an
     /// address beyond loopback without allow_remote, and for a token file that cannot be used.
     static runtime::Result<std::unique_ptr<HealthEndpoint>> start(
-        const HealthPlan& plan, runtime::Clock& clock, std::shared_ptr<const StatusBoard> board);
+        const HealthPlan& plan, runtime::Clock& clock, std::shared_ptr<const StatusBoard> board,
+        ControlDoor door = {});
     /// Closes the listeners and ends the thread, within 500 ms.
     ~HealthEndpoint();
     HealthEndpoint(const HealthEndpoint&) = delete;

@@ -2,6 +2,7 @@
 /// (ProcessHost); tests give it a script. Everything is called on the supervisor's thread.
 #pragma once
 
+#include "launcher/control/evidence_taker.hpp"
 #include "launcher/logs/pipeline.hpp"
 #include "launcher/plan/listener.hpp"
 #include "launcher/plan/plan.hpp"
@@ -63,9 +64,9 @@ class Host {
     virtual std::uint64_t orphans_reaped() = 0;
     /// To systemd ("READY=1"); nothing happens where there is none.
     virtual void notify(const std::string& state) = 0;
-    /// Takes evidence about a service's process; ends at the deadline.
-    virtual runtime::Task<void> take_evidence(std::string service, int pid, std::string reason,
-                                              runtime::Deadline deadline) = 0;
+    /// Takes evidence about a service's process; as EvidenceTaker::take().
+    virtual runtime::Task<EvidenceOutcome> take_evidence(EvidenceOrder order,
+                                                         runtime::Deadline deadline) = 0;
 };
 
 }  // namespace launcher

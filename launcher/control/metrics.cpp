@@ -242,16 +242,22 @@ void write_by_service(Page& page, std::string_view name, std::string_view help,
 void write_drops(Page& page) {
     page.counter("kms_launcher_log_dropped_total",
                  "Records lost because a sink could not take them.");
+    constexpr std::array<std::string_view, 3> kStreams = {"none", "stdout", "stderr"};
     for (const auto& sink : page.status.log.sinks) {
-        std::map<std::string_view, std::array<std::uint64_t, 6>> by_service;
+        std::map<std::string_view, std::array<std::array<std::uint64_t, 6>, 3>> by_service;
         for (const auto& service : page.status.services) by_service[service.name] = {};
         by_service[kNamesOfLauncher] = {};
-        for (const auto& [service, counts] : sink.dropped) by_service[service] = counts;
+        for (const auto& [service, counts] : sink.dropped_by_stream) by_service[service] = counts;
         for (const auto& [service, counts] : by_service)
-            for (std::size_t level = 0; level < kLevels.size(); ++level)
-                page.text.sample(
-                    counts[level],
-                    {{"service", service}, {"level", kLevels[level]}, {"sink", sink.name}});
+            for (std::size_t stream = 0; stream < kStreams.size(); ++stream) {
+                // Services have streams; the launcher's own records come from none.
+                if ((service == kNamesOfLauncher) != (stream == 0)) continue;
+                for (std::size_t level = 0; level < kLevels.size(); ++level)
+                    page.text.sample(counts[stream][level], {{"service", service},
+                                                             {"stream", kStreams[stream]},
+                                                             {"level", kLevels[level]},
+                                                             {"sink", sink.name}});
+            }
     }
     page.counter("kms_launcher_log_dropped_bytes_total", "Bytes of the records lost, by sink.",
                  "bytes");

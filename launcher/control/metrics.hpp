@@ -19,7 +19,7 @@ class RequestCounters {
   public:
     static constexpr std::array<std::string_view, 8> kPaths = {
         "/", "/livez", "/startupz", "/readyz", "/healthz", "/status", "/metrics", "other"};
-    static constexpr std::array<unsigned, 7> kCodes = {200, 401, 403, 404, 405, 413, 503};
+    static constexpr std::array<unsigned, 9> kCodes = {200, 400, 401, 403, 404, 405, 413, 429, 503};
 
     /// Other codes count as 503. /readyz/SERVICE counts as /readyz.
     void add(std::string_view path, unsigned code);

@@ -264,10 +264,8 @@ Task<ProbeResult> ProcessHost::probe(std::string service, ProbePlan probe, Deadl
         const auto watch = extras->lines.find(line_key(plan));
         return watch != extras->lines.end() && watch->second->seen();
     };
-    const auto result =
-        co_await run_probe(parts_.clock, std::move(probe), deadline, std::move(hooks));
-    if (result.local_port != 0) parts_.pipeline.note_probe_port(result.local_port);
-    co_return result;
+    hooks.connected = [this](std::uint16_t port) { parts_.pipeline.note_probe_port(port); };
+    co_return co_await run_probe(parts_.clock, std::move(probe), deadline, std::move(hooks));
 }
 
 Task<ControlMeasurement> ProcessHost::control(Deadline deadline) {
@@ -326,10 +324,13 @@ void ProcessHost::notify(const std::string& state) {
     if (!failure.empty()) emit(launcher_record(runtime::LogLevel::warn, "", failure));
 }
 
-Task<void> ProcessHost::take_evidence(std::string service, int pid, std::string reason,
-                                      Deadline deadline) {
-    if (parts_.evidence != nullptr)
-        co_await parts_.evidence->take(std::move(service), pid, std::move(reason), deadline);
+Task<EvidenceOutcome> ProcessHost::take_evidence(EvidenceOrder order, Deadline deadline) {
+    if (parts_.evidence == nullptr) {
+        EvidenceOutcome outcome;
+        outcome.fault = "nobody takes evidence here";
+        co_return outcome;
+    }
+    co_return co_await parts_.evidence->take(std::move(order), deadline);
 }
 
 }  // namespace launcher

@@ -69,8 +69,8 @@ class ProcessHost final : public Host {
     bool flush(milliseconds limit) override;
     std::uint64_t orphans_reaped() override;
     void notify(const std::string& state) override;
-    runtime::Task<void> take_evidence(std::string service, int pid, std::string reason,
-                                      runtime::Deadline deadline) override;
+    runtime::Task<EvidenceOutcome> take_evidence(EvidenceOrder order,
+                                                 runtime::Deadline deadline) override;
 
   private:
     struct Running {

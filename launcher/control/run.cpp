@@ -1,5 +1,7 @@
 #include "launcher/control/run.hpp"
 
+#include "launcher/control/control_commands.hpp"
+#include "launcher/control/freeze_evidence.hpp"
 #include "launcher/control/health.hpp"
 #include "launcher/control/process_host.hpp"
 #include "launcher/control/signal_source.hpp"
@@ -83,6 +85,8 @@ class Launcher {
     int run(Descriptor signals, std::uint64_t default_nofile);
 
   private:
+    void build_evidence();
+    runtime::Result<std::unique_ptr<HealthEndpoint>> start_health();
     std::optional<std::string> build(std::uint64_t default_nofile);
     void refuse_missing_programs();
     Task<void> watch_signals(Descriptor descriptor);
@@ -103,7 +107,9 @@ class Launcher {
     SystemdNotifier systemd_;
     std::shared_ptr<StatusBoard> board_ = std::make_shared<StatusBoard>();
     std::unique_ptr<logs::LogPipeline> pipeline_;
+    std::unique_ptr<FreezeEvidence> evidence_;
     std::unique_ptr<ProcessHost> host_;
+    std::unique_ptr<ControlCommands> commands_;
     std::unique_ptr<HealthEndpoint> health_;
     std::unique_ptr<Supervisor> supervisor_;
     std::minstd_rand random_{std::random_device{}()};
@@ -112,6 +118,47 @@ class Launcher {
 
 void Launcher::tell(LogLevel level, std::string message, logs::Fields fields) {
     host_->emit(launcher_record(level, "", std::move(message), std::move(fields)));
+}
+
+void Launcher::build_evidence() {
+    const auto variable = [this](const char* name) {
+        const auto found = sources_.environment.find(name);
+        return found == sources_.environment.end() ? std::string() : found->second;
+    };
+    std::vector<std::string> services;
+    for (const auto& service : plan_.services) services.push_back(service.name);
+    evidence_ = std::make_unique<FreezeEvidence>(
+        FreezeEvidence::Parts{io_.get_executor(), clock_, *pipeline_, std::move(services),
+                              secret_directories(plan_, variable("CREDENTIALS_DIRECTORY"))},
+        evidence_directories(plan_, variable("RUNTIME_DIRECTORY")));
+}
+
+runtime::Result<std::unique_ptr<HealthEndpoint>> Launcher::start_health() {
+    ControlCommands::Parts parts{clock_, workers_,         *pipeline_, evidence_->store(),
+                                 {},     plan_.log.syntax, {},         {}};
+    for (const auto& service : plan_.services) parts.services.push_back(service.name);
+    parts.take_evidence = [this](std::string service, runtime::Deadline deadline) {
+        return supervisor_->take_evidence_of(std::move(service), deadline);
+    };
+    parts.tell = [this](std::string message, logs::Fields fields) {
+        host_->emit(launcher_record(LogLevel::info, "config-loaded", std::move(message),
+                                    std::move(fields)));
+        supervisor_->publish();
+    };
+    commands_ = std::make_unique<ControlCommands>(std::move(parts));
+    const ControlDoor door{io_.get_executor(),
+                           [this](runtime::HttpServerRequest request, runtime::Deadline deadline) {
+                               return commands_->answer(std::move(request), deadline);
+                           }};
+    auto health = HealthEndpoint::start(plan_.health, clock_, board_, door);
+    if (health || plan_.source != "built-in" || plan_.health.unix_path.empty()) return health;
+    // Nobody asked for the built-in socket by name: a read-only root is no reason not to start.
+    const auto reason = health.error().context;
+    auto without = plan_.health;
+    without.unix_path.clear();
+    auto second = HealthEndpoint::start(without, clock_, board_);
+    if (second) tell(LogLevel::info, "no control socket: " + reason);
+    return second;
 }
 
 std::optional<std::string> Launcher::build(std::uint64_t default_nofile) {
@@ -129,9 +176,10 @@ std::optional<std::string> Launcher::build(std::uint64_t default_nofile) {
                                              surroundings);
     if (!pipeline) return pipeline.error().context;
     pipeline_ = std::move(*pipeline);
+    build_evidence();
     host_ = std::make_unique<ProcessHost>(
-        ProcessHost::Parts{io_.get_executor(), clock_, *pipeline_, workers_, systemd_, nullptr,
-                           default_nofile},
+        ProcessHost::Parts{io_.get_executor(), clock_, *pipeline_, workers_, systemd_,
+                           evidence_.get(), default_nofile},
         std::move(environments->by_service));
     if (filter_.enabled({LogLevel::debug, "launcher::process", "launcher", "", {}, {}}))
         host_->log_orphans();
@@ -144,7 +192,7 @@ std::optional<std::string> Launcher::build(std::uint64_t default_nofile) {
     supervisor_ = std::make_unique<Supervisor>(io_.get_executor(), clock_, *host_, *board_, plan_,
                                                std::move(options));
     host_->on_children_changed([this] { supervisor_->children_changed(); });
-    auto health = HealthEndpoint::start(plan_.health, clock_, board_);
+    auto health = start_health();
     if (!health) {
         tell(LogLevel::error, "the health endpoint cannot be started: " + health.error().context);
         (void)pipeline_->flush(1000ms);
@@ -282,7 +330,7 @@ int Launcher::run(Descriptor signals, std::uint64_t default_nofile) {
     io_.run();
     health_.reset();
     // A worker that hangs in the kernel must not hold up the end; what matters is written by now.
-    if (workers_.in_flight() > 0) ::_exit(status_);
+    if (workers_.in_flight() > 0 || evidence_->busy()) ::_exit(status_);
     return status_;
 }
 

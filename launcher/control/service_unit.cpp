@@ -120,6 +120,9 @@ ServiceStatus ServiceUnit::picture() const {
     status.freezes = freezes;
     status.freeze_seconds = freeze_seconds;
     status.last_freeze_sentence = last_freeze_sentence;
+    status.last_evidence_id = last_evidence_id;
+    status.evidence_taken = evidence_taken;
+    status.evidence_skipped = evidence_skipped;
     status.process = process;
     status.limits = limits;
     return status;

@@ -67,6 +67,8 @@ struct ServiceUnit {
     std::map<ProbeOutcome, std::uint64_t> freezes;
     double freeze_seconds = 0;
     std::string last_freeze_sentence;
+    std::string last_evidence_id;
+    std::map<std::string, std::uint64_t> evidence_taken, evidence_skipped;  ///< by reason
     std::optional<ProcessStatus> process;
     std::map<std::string, std::string> limits;  ///< bounds in force
 

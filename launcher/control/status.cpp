@@ -185,6 +185,9 @@ json::object service_object(const Status& status, const ServiceStatus& service,
     object["probes"] = std::move(probes);
     object["freeze"] = freeze_object(service);
     object["process"] = process_value(service.process);
+    json::object limits;
+    for (const auto& [name, value] : service.limits) limits[text(name)] = text(value);
+    object["limits"] = std::move(limits);
     object["log"] = log_object(status, service.name);
     object["evidence"] = json::object{{"taken", evidence_object(service.evidence_taken)},
                                       {"skipped", evidence_object(service.evidence_skipped)}};

@@ -41,8 +41,11 @@ class Supervisor {
     void request_stop(const std::string& cause);
     /// Nothing can be started: ends with `exit_code` without starting anything more.
     void refuse(const std::string& service, int exit_code);
-    /// Evidence of every living service, within `limit`.
+    /// Evidence of every living service, side by side; returns after `limit` at the latest.
     runtime::Task<void> take_evidence(std::string reason, runtime::Duration limit);
+    /// Evidence of one service, because somebody asks. The fault says why there is none.
+    runtime::Task<EvidenceOutcome> take_evidence_of(std::string service,
+                                                    runtime::Deadline deadline);
     /// Sends `signal` to the services that list it in forward_signals; false when none does.
     bool forward(int signal);
     /// A child of the launcher has ended, whoever it was.
@@ -86,6 +89,16 @@ class Supervisor {
     void on_liveness(ServiceUnit& unit, const ProbeResult& result);
     void note_phase(ServiceUnit& unit, const std::string& phase);
     void take_one_evidence(ServiceUnit& unit, const std::string& reason);
+    runtime::Task<EvidenceOutcome> evidence_of(ServiceUnit& unit, std::string reason,
+                                               runtime::Deadline deadline);
+    struct Waiting {
+        explicit Waiting(boost::asio::any_io_executor executor) : done(std::move(executor)) {}
+        int left = 0;
+        Wakeup done;
+    };
+    runtime::Task<void> evidence_beside(ServiceUnit& unit, std::string reason,
+                                        runtime::Deadline deadline,
+                                        std::shared_ptr<Waiting> waiting);
     runtime::Task<void> evidence_loop(ServiceUnit& unit);
     runtime::Task<void> explain_change(ServiceUnit& unit, ProbeTrack& track, ProbeResult result,
                                        std::optional<ProbeOutcome> before);

@@ -14,7 +14,8 @@ using runtime::LogLevel;
 using runtime::Task;
 
 constexpr auto kListenersLimit = 1s;
-constexpr auto kEvidenceLimit = 3s;
+/// For a snapshot (3 s at most), and for the one before it that may still be at work.
+constexpr auto kEvidenceLimit = 6s;
 
 std::uint16_t port_of(const ProbePlan& probe) {
     if (probe.port != 0) return probe.port;
@@ -188,9 +189,35 @@ Task<void> Supervisor::explain_freeze(ServiceUnit& unit, FreezeChange change) {
     publish();
 }
 
+Task<EvidenceOutcome> Supervisor::evidence_of(ServiceUnit& unit, std::string reason,
+                                              Deadline deadline) {
+    EvidenceOrder order;
+    order.service = unit.picture();
+    order.reason = reason;
+    order.control_seconds = control_seconds_;
+    const auto outcome = co_await host_.take_evidence(std::move(order), deadline);
+    if (outcome.taken) {
+        ++unit.evidence_taken[reason];
+        unit.last_evidence_id = outcome.id;
+    } else {
+        ++unit.evidence_skipped[reason];
+    }
+    publish();
+    co_return outcome;
+}
+
+Task<void> Supervisor::evidence_beside(ServiceUnit& unit, std::string reason, Deadline deadline,
+                                       std::shared_ptr<Waiting> waiting) {
+    const auto outcome = co_await evidence_of(unit, std::move(reason), deadline);
+    (void)outcome;  // counted, and in the records
+    --waiting->left;
+    waiting->done.notify();
+}
+
 void Supervisor::take_one_evidence(ServiceUnit& unit, const std::string& reason) {
-    spawn_task(host_.take_evidence(unit.plan.name, unit.pid, reason,
-                                   Deadline::after(clock_.now(), kEvidenceLimit)));
+    auto waiting = std::make_shared<Waiting>(executor_);
+    spawn_task(evidence_beside(unit, reason, Deadline::after(clock_.now(), kEvidenceLimit),
+                               std::move(waiting)));
 }
 
 Task<void> Supervisor::evidence_loop(ServiceUnit& unit) {
@@ -209,9 +236,23 @@ Task<void> Supervisor::evidence_loop(ServiceUnit& unit) {
 
 Task<void> Supervisor::take_evidence(std::string reason, runtime::Duration limit) {
     const auto deadline = Deadline::after(clock_.now(), limit);
+    auto waiting = std::make_shared<Waiting>(executor_);
+    for (auto& unit : units_) {
+        if (!unit->fsm.alive() || unit->pid == 0) continue;
+        ++waiting->left;
+        spawn_task(evidence_beside(*unit, reason, deadline, waiting));
+    }
+    while (waiting->left > 0 && !deadline.expired(clock_.now()))
+        co_await waiting->done.wait(clock_, deadline);
+}
+
+Task<EvidenceOutcome> Supervisor::take_evidence_of(std::string service, Deadline deadline) {
     for (auto& unit : units_)
-        if (unit->fsm.alive() && unit->pid != 0)
-            co_await host_.take_evidence(unit->plan.name, unit->pid, reason, deadline);
+        if (unit->plan.name == service && unit->fsm.alive() && unit->pid != 0)
+            co_return co_await evidence_of(*unit, "manual", deadline);
+    EvidenceOutcome outcome;
+    outcome.fault = "service '" + service + "' does not run";
+    co_return outcome;
 }
 
 Task<Supervisor::Finding> Supervisor::find_out(ServiceUnit& unit, const ProbeTrack& track) {

@@ -80,6 +80,13 @@ std::uint64_t dropped_lines(const logs::PipelineCounters& counters) {
     return sum;
 }
 
+/// What still waits at an output that takes nothing: lost, unless it does within the last moments.
+std::uint64_t unwritten_lines(const logs::PipelineCounters& counters) {
+    std::uint64_t sum = 0;
+    for (const auto& sink : counters.sinks) sum += sink.queued_lines;
+    return sum;
+}
+
 }  // namespace
 
 Record launcher_record(LogLevel level, std::string_view action, std::string message, Fields fields,
@@ -259,6 +266,7 @@ Record launcher_exit_record(const Ending& ending, const std::vector<ServiceEnd>&
     for (const auto& end : ends) services.push_back(end_object(end));
     fields.emplace_back("services", logs::JsonText{json::serialize(services)});
     fields.emplace_back("log_lines_dropped", dropped_lines(counters));
+    fields.emplace_back("log_lines_unwritten", unwritten_lines(counters));
     fields.emplace_back("orphans_reaped", orphans_reaped);
     return launcher_record(status == 0 ? LogLevel::info : LogLevel::error, "launcher-exit",
                            "the launcher ends with status " + std::to_string(status),

@@ -102,12 +102,16 @@ Task<int> Supervisor::stop_all() {
     co_await wait_drained(end.narrowed(clock_.now(), kAfterKill));
     co_await end_descendants(end);
     const int status = exit_status(*ending_, ends_);
+    const auto flush = [&](milliseconds limit) {
+        const auto left = std::chrono::duration_cast<milliseconds>(end.remaining(clock_.now()));
+        (void)host_.flush(std::clamp<milliseconds>(left, 100ms, limit));
+    };
+    // What an output does not take by now is counted in the last record, which the others get.
+    flush(kFlush / 2);
     host_.emit(launcher_exit_record(*ending_, ends_, status, host_.log_counters(),
                                     host_.orphans_reaped()));
     publish();
-    const auto left = std::chrono::duration_cast<milliseconds>(end.remaining(clock_.now()));
-    (void)host_.flush(std::clamp<milliseconds>(
-        left, 100ms, kFlush));  // what is left after this is lost, and counted
+    flush(kFlush / 2);
     co_return status;
 }
 

@@ -1,16 +1,23 @@
 #include "launcher/control/systemd.hpp"
 
+#include "launcher/logs/systemd_library.hpp"
+
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
-
-#include <systemd/sd-daemon.h>
+#include <utility>
 
 namespace launcher {
 
 bool SystemdNotifier::send(const std::string& state) {
-    const int sent = sd_notify(0, state.c_str());  // 0: keep the variable; services never see it
-    if (sent >= 0) return true;
-    if (!failed_) failure_ = std::string("cannot notify systemd: ") + std::strerror(-sent);
+    if (std::getenv("NOTIFY_SOCKET") == nullptr) return true;
+    const auto library = systemd_library();
+    // 0: keep the variable; services never see it
+    const int sent = library ? (*library)->notify(0, state.c_str()) : 0;
+    if (library && sent >= 0) return true;
+    if (!failed_)
+        failure_ = "cannot notify systemd: " +
+                   (library ? std::string(std::strerror(-sent)) : library.error().context);
     failed_ = true;
     return false;
 }
@@ -27,7 +34,10 @@ void SystemdNotifier::reloading() {
 }
 
 bool watchdog_expected() {
-    return sd_watchdog_enabled(0, nullptr) > 0;
+    if (std::getenv("WATCHDOG_USEC") == nullptr) return false;
+    const auto library = systemd_library();
+    // Without the library nobody can tell whom the variable is meant for: assume the worse.
+    return !library || (*library)->watchdog_enabled(0, nullptr) > 0;
 }
 
 }  // namespace launcher

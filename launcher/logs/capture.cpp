@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace launcher::logs {
@@ -37,6 +38,8 @@ CapturedStream::CapturedStream(std::uint16_t id, int descriptor, std::size_t max
             kPipeSize);  // refused when the user has too many pages in pipes: stays as it is
     const int size = ::fcntl(descriptor, F_GETPIPE_SZ);
     pipe_size_ = size > 0 ? static_cast<std::size_t>(size) : kRead;
+    struct stat info{};
+    if (::fstat(descriptor, &info) == 0 && S_ISFIFO(info.st_mode)) inode_ = info.st_ino;
 }
 
 CapturedStream::~CapturedStream() {

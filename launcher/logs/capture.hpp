@@ -30,6 +30,8 @@ class CapturedStream {
     std::uint16_t id() const { return id_; }
     /// Bytes in the pipe now; 0 when it is closed. Any thread.
     std::size_t pipe_bytes() const;
+    std::size_t pipe_size() const { return pipe_size_; }
+    std::uint64_t inode() const { return inode_; }
 
     std::atomic<std::uint64_t> empty_lines{0};
     std::atomic<std::uint64_t> held_by_descendant{
@@ -45,7 +47,8 @@ class CapturedStream {
     const std::uint16_t id_;
     mutable std::mutex descriptor_mutex_;  ///< guards closing against pipe_bytes()
     int descriptor_;
-    std::size_t pipe_size_ = 0;
+    std::size_t pipe_size_ = 0;  ///< both set once, by the constructor
+    std::uint64_t inode_ = 0;
     LineSplitter splitter_;
     bool ending_ = false;          ///< the service has ended
     runtime::TimePoint end_at_{};  ///< then: when to give up waiting for the end of file

@@ -83,7 +83,14 @@ runtime::Result<std::unique_ptr<Distributor>> Distributor::open(const LogPlan& p
     distributor->new_filter_ = filter;
     distributor->groups_.push_back({std::move(filter)});
     for (const SinkPlan& planned : plan.sinks) {
-        const SinkPlan sink = resolved(planned, options);
+        SinkPlan sink = resolved(planned, options);
+        auto output = make_output(sink, options);
+        if (!output && sink.kind != planned.kind) {
+            // Nobody asked for the journal by name, and the stream is there.
+            sink = planned;
+            output = make_output(sink, options);
+        }
+        if (!output) return std::move(output.error());
         Route route;
         if (sink.filter) {
             std::vector<runtime::LogFilterProblem> problems;
@@ -125,10 +132,9 @@ runtime::Result<std::unique_ptr<Distributor>> Distributor::open(const LogPlan& p
                                                TextEncoder(encoding == Encoding::colour_text),
                                                {}}));
         }
-        TRY(auto output, make_output(sink, options));
         distributor->routes_.push_back(route);
         distributor->sinks_.push_back(
-            std::make_unique<Sink>(sink_name(sink), sink.queue, std::move(output), news));
+            std::make_unique<Sink>(sink_name(sink), sink.queue, std::move(*output), news));
     }
     return distributor;
 }
@@ -160,6 +166,14 @@ void Distributor::take_new_filter() {
     const std::lock_guard lock(mutex_);
     has_new_filter_.store(false, std::memory_order_relaxed);
     groups_.front().filter = new_filter_;
+    service_filters_ = new_service_filters_;
+}
+
+const runtime::LogFilter& Distributor::filter_for(const Group& group, std::uint16_t service) const {
+    const bool common = &group == &groups_.front();
+    if (common && service < service_filters_.size() && service_filters_[service])
+        return *service_filters_[service];
+    return group.filter;
 }
 
 std::string_view Distributor::encoded(Form& form, const RecordView& record) {
@@ -187,15 +201,18 @@ bool Distributor::give(RecordView& record, std::uint16_t service, bool lifecycle
     bool wanted = false;
     std::optional<runtime::LogEventView> event;
     for (Group& group : groups_) {
-        group.passes = lifecycle || group.filter.may_enable(record.level);
+        const auto& filter = filter_for(group, service);
+        group.passes = lifecycle || filter.may_enable(record.level);
         if (!group.passes) continue;
         if (!event) event = events_.build(record);
-        group.passes = passes(group.filter, record, *event);
+        group.passes = passes(filter, record, *event);
         wanted |= group.passes;
     }
     if (!wanted) return false;
     for (const auto& form : forms_) form->made = false;
-    const QueuedRecord queued{service, record.level, lifecycle, record.lines, record.received};
+    const QueuedRecord queued{service,         record.level,
+                              lifecycle,       record.lines,
+                              record.received, static_cast<std::uint8_t>(record.stream)};
     for (std::size_t i = 0; i < sinks_.size(); ++i) {
         const Group& group = groups_[routes_[i].group];
         if (!group.passes) continue;
@@ -217,12 +234,26 @@ void Distributor::kick() {
 void Distributor::set_filter(runtime::LogFilter filter) {
     const std::lock_guard lock(mutex_);
     new_filter_ = std::move(filter);
+    new_service_filters_.clear();
+    has_new_filter_.store(true, std::memory_order_release);
+}
+
+void Distributor::set_service_filter(std::string_view service,
+                                     std::optional<runtime::LogFilter> filter) {
+    const std::size_t index = service_index(service);
+    const std::lock_guard lock(mutex_);
+    if (new_service_filters_.size() <= index) new_service_filters_.resize(index + 1);
+    new_service_filters_[index] = std::move(filter);
     has_new_filter_.store(true, std::memory_order_release);
 }
 
 std::string Distributor::filter_text() const {
     const std::lock_guard lock(mutex_);
-    return new_filter_.text();
+    std::string text = new_filter_.text();
+    for (std::size_t i = 0; i < new_service_filters_.size(); ++i)
+        if (new_service_filters_[i])
+            text += "; " + service_names_[i] + ": " + new_service_filters_[i]->text();
+    return text;
 }
 
 void Distributor::reopen_files() {
@@ -259,6 +290,7 @@ std::vector<SinkCounters> Distributor::counters() const {
         for (std::size_t i = 0; i < names.size(); ++i) {
             const LossCount loss = i < counted.dropped.size() ? counted.dropped[i] : LossCount();
             counters.dropped.emplace_back(names[i], loss.lines);
+            counters.dropped_by_stream.emplace_back(names[i], loss.by_stream);
             counters.dropped_bytes += loss.bytes;
         }
     }

@@ -38,8 +38,12 @@ class Distributor {
     /// Wakes the sinks' threads for what give() queued.
     void kick();
 
-    /// Any thread.
+    /// Any thread. Ends the filters of single services, too.
     void set_filter(runtime::LogFilter filter);
+    /// Takes the place of the common filter for one service's records, until it is nothing again or
+    /// the common filter is set. Sinks with a filter of their own keep it. Any thread.
+    void set_service_filter(std::string_view service, std::optional<runtime::LogFilter> filter);
+    /// "info; kms: debug".
     std::string filter_text() const;
     void reopen_files();
     bool flush(runtime::Deadline deadline);
@@ -72,6 +76,7 @@ class Distributor {
     Distributor() = default;
     std::string_view encoded(Form& form, const RecordView& record);
     void take_new_filter();
+    const runtime::LogFilter& filter_for(const Group& group, std::uint16_t service) const;
     static bool passes(const runtime::LogFilter& filter, const RecordView& record,
                        const runtime::LogEventView& event);
 
@@ -81,8 +86,12 @@ class Distributor {
     std::vector<std::unique_ptr<Form>> forms_;
     EventBuilder events_;
 
-    mutable std::mutex mutex_;  ///< guards the two below
+    /// Filters of single services by index, the process thread's copy.
+    std::vector<std::optional<runtime::LogFilter>> service_filters_;
+
+    mutable std::mutex mutex_;  ///< guards those below
     runtime::LogFilter new_filter_;
+    std::vector<std::optional<runtime::LogFilter>> new_service_filters_;
     std::vector<std::string> service_names_;
     std::atomic<bool> has_new_filter_{false};
 };

@@ -101,6 +101,11 @@ void LogPipeline::set_filter(runtime::LogFilter filter) {
     impl_->distributor->set_filter(std::move(filter));
 }
 
+void LogPipeline::set_service_filter(const std::string& service,
+                                     std::optional<runtime::LogFilter> filter) {
+    impl_->distributor->set_service_filter(service, std::move(filter));
+}
+
 std::string LogPipeline::filter_text() const {
     return impl_->distributor->filter_text();
 }

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +31,9 @@ struct StreamCounters {
     std::array<std::uint64_t, 6> lines_by_level{};  ///< trace … fatal
     std::array<std::uint64_t, 6> bytes_by_level{};
     std::uint64_t filtered = 0, probe_noise = 0, empty_lines = 0, held_by_descendant = 0;
-    std::size_t pipe_bytes = 0;  ///< FIONREAD of our read end at the time of the call
+    std::size_t pipe_bytes = 0;    ///< FIONREAD of our read end at the time of the call
+    std::size_t pipe_size = 0;     ///< what the pipe can hold
+    std::uint64_t pipe_inode = 0;  ///< tells whether a descriptor of the service is this pipe
     std::chrono::system_clock::time_point last_line{};
 };
 struct SinkCounters {
@@ -41,6 +44,9 @@ struct SinkCounters {
     std::chrono::milliseconds stalled_for{0};
     /// Dropped records by service and level.
     std::vector<std::pair<std::string, std::array<std::uint64_t, 6>>> dropped;
+    /// The same by stream: none (the launcher's own), stdout, stderr.
+    std::vector<std::pair<std::string, std::array<std::array<std::uint64_t, 6>, 3>>>
+        dropped_by_stream;
     std::uint64_t dropped_bytes = 0;
     std::uint64_t records_written = 0;
     std::uint64_t queued_lines = 0;  ///< lines not written yet; at exit they are lost, too
@@ -98,6 +104,9 @@ class LogPipeline {
     void note_probe_port(std::uint16_t port);
 
     void set_filter(runtime::LogFilter filter);
+    /// A filter for the records of one service ("launcher": its own) in place of the common one;
+    /// nothing ends it, and so does set_filter(). Sinks with a filter of their own keep it.
+    void set_service_filter(const std::string& service, std::optional<runtime::LogFilter> filter);
     std::string filter_text() const;
     void reopen_files();
     std::string redact(std::string text) const;

@@ -151,7 +151,7 @@ void Processor::count(PipelineCounters& counters) const {
     for (const auto& service : services_) {
         ServiceLogCounters& into = counters.services.emplace_back();
         into.service = service->name;
-        std::array<std::uint64_t, kLevels> dropped{};
+        LossCount dropped;
         for (const auto& lane : lanes_) {
             if (&lane->service != service.get()) continue;
             StreamCounters& stream = lane->stream == Stream::err ? into.err : into.out;
@@ -168,19 +168,26 @@ void Processor::count(PipelineCounters& counters) const {
             stream.held_by_descendant +=
                 captured.held_by_descendant.load(std::memory_order_relaxed);
             stream.pipe_bytes += captured.pipe_bytes();
+            stream.pipe_size = captured.pipe_size();
+            stream.pipe_inode = captured.inode();
             const system_clock::time_point last{
                 system_clock::duration(captured.last_line.load(std::memory_order_relaxed))};
             stream.last_line = std::max(stream.last_line, last);
             const auto level = static_cast<std::size_t>(unparsed_level(lane->stream));
-            dropped[level] += captured.lines_dropped.load(std::memory_order_relaxed);
+            const auto lost = captured.lines_dropped.load(std::memory_order_relaxed);
+            dropped.lines[level] += lost;
+            dropped.by_stream[static_cast<std::size_t>(lane->stream)][level] += lost;
             capture.dropped_bytes += captured.bytes_dropped.load(std::memory_order_relaxed);
         }
-        capture.dropped.emplace_back(service->name, dropped);
+        capture.dropped.emplace_back(service->name, dropped.lines);
+        capture.dropped_by_stream.emplace_back(service->name, dropped.by_stream);
     }
-    std::array<std::uint64_t, kLevels> own{};
-    own[static_cast<std::size_t>(runtime::LogLevel::info)] =
+    LossCount own;
+    own.lines[static_cast<std::size_t>(runtime::LogLevel::info)] =
         mail_dropped_.load(std::memory_order_relaxed);
-    capture.dropped.emplace_back("launcher", own);
+    own.by_stream[static_cast<std::size_t>(Stream::none)] = own.lines;
+    capture.dropped.emplace_back("launcher", own.lines);
+    capture.dropped_by_stream.emplace_back("launcher", own.by_stream);
     counters.sinks.push_back(std::move(capture));
 }
 
@@ -334,8 +341,12 @@ void Processor::account_capture_losses() {
         const std::uint64_t fresh = lines - each->lines_dropped_seen;
         if (fresh == 0) continue;
         LossCount loss;
-        const QueuedRecord what{each->service.index, unparsed_level(each->stream), false,
-                                static_cast<std::uint32_t>(fresh), now};
+        const QueuedRecord what{each->service.index,
+                                unparsed_level(each->stream),
+                                false,
+                                static_cast<std::uint32_t>(fresh),
+                                now,
+                                static_cast<std::uint8_t>(each->stream)};
         loss.add(what, bytes - each->bytes_dropped_seen);
         each->lines_dropped_seen = lines;
         each->bytes_dropped_seen = bytes;

@@ -30,6 +30,7 @@ void LossCount::add(const QueuedRecord& record, std::size_t size) {
     first = std::min(first, record.received);
     last = std::max(last, record.received);
     lines[index(record.level)] += record.lines;
+    by_stream[record.stream][index(record.level)] += record.lines;
     bytes += size;
 }
 
@@ -37,7 +38,11 @@ void LossCount::add(const LossCount& other) {
     if (!other.any()) return;
     first = any() ? std::min(first, other.first) : other.first;
     last = std::max(last, other.last);
-    for (std::size_t i = 0; i < kLevels; ++i) lines[i] += other.lines[i];
+    for (std::size_t i = 0; i < kLevels; ++i) {
+        lines[i] += other.lines[i];
+        for (std::size_t stream = 0; stream < kStreams; ++stream)
+            by_stream[stream][i] += other.by_stream[stream][i];
+    }
     bytes += other.bytes;
 }
 

@@ -17,7 +17,9 @@
 
 namespace launcher::logs {
 
-inline constexpr std::size_t kLevels = 6;  ///< trace … fatal
+inline constexpr std::size_t kLevels = 6;   ///< trace … fatal
+inline constexpr std::size_t kStreams = 3;  ///< none (the launcher's own), stdout, stderr
+using LevelCounts = std::array<std::uint64_t, kLevels>;
 
 /// What the queue knows of a record besides its bytes.
 struct QueuedRecord {
@@ -26,11 +28,13 @@ struct QueuedRecord {
     bool lifecycle = false;   ///< has a share of its own
     std::uint32_t lines = 1;  ///< of the service; what losses are counted in
     std::chrono::system_clock::time_point received{};
+    std::uint8_t stream = 0;  ///< index into kStreams
 };
 
 /// Losses of one service.
 struct LossCount {
-    std::array<std::uint64_t, kLevels> lines{};
+    LevelCounts lines{};
+    std::array<LevelCounts, kStreams> by_stream{};  ///< the same lines
     std::uint64_t bytes = 0;
     std::chrono::system_clock::time_point first{}, last{};
 

@@ -21,6 +21,7 @@ queue = "4MiB"
 
 [health]
 listen = ["127.0.0.1:9180"]
+unix = "/run/kms-launcher/health.sock"
 
 [service.auth-eth]
 command = ["auth-eth"]

@@ -116,6 +116,7 @@ struct ServicePlan {
         bool fields = true;
         bool keep_original = false;
         bool merge_streams = false;
+        bool pty = false;  ///< a terminal in place of pipes, for diagnosis; merges the streams
         bool probe_noise_keep = false;
         std::size_t max_line = 64 * 1024;
     } log;

@@ -104,6 +104,9 @@ void describe_service_log(PlanFields& fields, ServicePlan::Log& log) {
     fields.boolean("fields", log.fields);
     fields.boolean("keep_original", log.keep_original);
     fields.boolean("merge_streams", log.merge_streams);
+    std::size_t capture = log.pty ? 1 : 0;
+    fields.word("capture", {"pipes", "pty"}, capture);
+    log.pty = capture == 1;
     std::size_t noise = log.probe_noise_keep ? 1 : 0;
     fields.word("probe_noise", {"suppress", "keep"}, noise);
     log.probe_noise_keep = noise == 1;

@@ -36,6 +36,7 @@ struct Run {
     TimePoint begin;
     Deadline deadline;  ///< of all stages together
     ProbeExchange& exchange;
+    std::function<void(std::uint16_t)> connected{};
 
     ProbeResult& result() { return exchange.result; }
     bool fail(ProbeOutcome outcome, std::string detail) {
@@ -135,6 +136,7 @@ Task<bool> open_tcp(Run& run, Connection& connection, std::string host, std::uin
     auto connect = connection.connect_tcp(run.clock, std::move(addresses), port, deadline);
     const bool connected = co_await run_stage(run, ProbeStage::connect, false, std::move(connect));
     run.result().local_port = connection.local_port();
+    if (connected && run.connected) run.connected(connection.local_port());
     co_return connected;
 }
 
@@ -400,7 +402,7 @@ Task<void> run_any_kind(Run& run, ProbeHooks hooks) {
 Task<ProbeExchange> run_exchange(Clock& clock, ProbePlan plan, Deadline deadline) {
     ProbeExchange exchange;
     const TimePoint begin = clock.now();
-    Run run{clock, plan, begin, deadline.narrowed(begin, plan.timeouts.total), exchange};
+    Run run{clock, plan, begin, deadline.narrowed(begin, plan.timeouts.total), exchange, {}};
     try {
         co_await run_network(run);
     } catch (const std::exception& error) {
@@ -420,7 +422,8 @@ Task<ProbeResult> run_probe(Clock& clock, ProbePlan plan, Deadline deadline) {
 Task<ProbeResult> run_probe(Clock& clock, ProbePlan plan, Deadline deadline, ProbeHooks hooks) {
     ProbeExchange exchange;
     const TimePoint begin = clock.now();
-    Run run{clock, plan, begin, deadline.narrowed(begin, plan.timeouts.total), exchange};
+    Run run{clock,    plan,           begin, deadline.narrowed(begin, plan.timeouts.total),
+            exchange, hooks.connected};
     try {
         co_await run_any_kind(run, std::move(hooks));
     } catch (const std::exception& error) {

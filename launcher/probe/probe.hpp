@@ -9,6 +9,7 @@
 #include "launcher/plan/probe_result.hpp"
 #include "launcher/runtime/clock.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct ProbeHooks {
     std::function<bool()> notified;
     /// Whether the line that `plan` waits for has been seen (LineWatch::seen()).
     std::function<bool(const ProbePlan& plan)> line_seen;
+    /// Told the local port of a TCP connection before a byte is sent over it: the service may log
+    /// the request before its answer is read. May be empty.
+    std::function<void(std::uint16_t local_port)> connected{};
 };
 
 /// Runs one tcp, tls, http, https, http-auto or unix probe (unix speaks HTTP when the plan has a

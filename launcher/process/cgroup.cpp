@@ -2,6 +2,8 @@
 
 #include "launcher/runtime/config.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
@@ -19,6 +21,7 @@ using runtime::Result;
 
 constexpr std::size_t kMaxFile = 64 * 1024;
 constexpr const char* kOwnLeaf = "/launcher";
+constexpr std::array kControllers = {"memory", "pids", "cpu"};
 
 Error failure(std::string_view what, const std::string& path) {
     return {ErrorCode::unavailable,
@@ -107,6 +110,14 @@ Result<void> ServiceCgroups::make_room() {
     if (has_room_) return {};
     if (directory_.empty())
         return Error{ErrorCode::unavailable, "there is no cgroup v2 hierarchy here"};
+    // Looked at before anything is changed: where nothing is delegated, everything stays as it is.
+    const auto controllers = runtime::read_file(directory_ + "/cgroup.controllers", kMaxFile);
+    const auto offered = controllers ? words_of(*controllers) : std::vector<std::string>{};
+    for (const auto* wanted : kControllers)
+        if (std::find(offered.begin(), offered.end(), wanted) == offered.end())
+            return Error{
+                ErrorCode::unavailable,
+                "the cgroup '" + directory_ + "' has no controller '" + wanted + "' to give"};
     TRY_VOID(make_directory(directory_ + kOwnLeaf));
     TRY_VOID(write_file(directory_ + kOwnLeaf + "/cgroup.procs", "0"));
     TRY_VOID(write_file(directory_ + "/cgroup.subtree_control", "+memory +pids +cpu"));

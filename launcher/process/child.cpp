@@ -17,6 +17,7 @@
 #include <boost/process/v2/process.hpp>
 #include <fcntl.h>
 #include <sys/syscall.h>
+#include <termios.h>
 
 namespace launcher {
 namespace {
@@ -40,6 +41,26 @@ Result<Pipe> make_pipe() {
     // stdout loses output.
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failure("cannot make a pipe", errno);
     return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+/// A terminal that changes nothing of what is written to it. It is nobody's controlling terminal,
+/// so its end sends no SIGHUP.
+Result<Pipe> make_terminal() {
+    Pipe ends;
+    ends.read.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (!ends.read.is_open()) return failure("cannot make a terminal", errno);
+    std::array<char, 64> name{};
+    if (::grantpt(ends.read.get()) != 0 || ::unlockpt(ends.read.get()) != 0 ||
+        ::ptsname_r(ends.read.get(), name.data(), name.size()) != 0)
+        return failure("cannot make a terminal", errno);
+    ends.write.reset(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (!ends.write.is_open()) return failure("cannot open the terminal", errno);
+    termios settings{};
+    if (::tcgetattr(ends.write.get(), &settings) == 0) {
+        ::cfmakeraw(&settings);
+        ::tcsetattr(ends.write.get(), TCSANOW, &settings);
+    }
+    return ends;
 }
 
 /// The initializer that Boost.Process calls in the child.
@@ -90,12 +111,12 @@ Result<StartedChild> start_child(const ChildSpec& spec) {
         TRY(identity,
             find_identity(spec.service.user).within("service '" + spec.service.name + "'"));
     }
-    const bool merged = spec.service.log.merge_streams;
+    const bool merged = spec.service.log.merge_streams || spec.service.log.pty;
     Pipe output, errors;
     Descriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!null.is_open()) return failure("cannot open /dev/null", errno);
     if (!spec.discard_output) {
-        TRY(output, make_pipe());
+        TRY(output, spec.service.log.pty ? make_terminal() : make_pipe());
     }
     if (!spec.discard_output && !merged) {
         TRY(errors, make_pipe());

@@ -52,7 +52,7 @@ struct StartedChild {
     int pid = 0;
     Descriptor pidfd;        ///< not open on kernels without pidfd_open
     Descriptor output;       ///< our end of stdout; not open with discard_output
-    Descriptor errors;       ///< our end of stderr; not open with merge_streams
+    Descriptor errors;       ///< our end of stderr; not open with merge_streams or a terminal
     Descriptor exec_status;  ///< closes at exec, or tells why there was none
 };
 

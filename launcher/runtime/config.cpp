@@ -19,6 +19,8 @@
 #undef NDEBUG
 #define TOML_ASSERT(expr) static_assert(true)
 #define TOML_EXCEPTIONS 0
+// Nothing is written as TOML here; the writer's one logarithm would map all of libm.
+#define TOML_ENABLE_FORMATTERS 0
 #include <toml++/impl/preprocessor.h>
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE
@@ -116,6 +118,26 @@ constexpr std::string_view kBuiltIn = "built-in";
 // --- TOML
 // -----------------------------------------------------------------------------------------------------------
 
+/// A number with a fraction, a date or a time, as TOML writes it.
+std::string scalar_text(const toml::node& value) {
+    std::ostringstream out;
+    if (const auto* number = value.as_floating_point()) {
+        std::array<char, 32> digits{};  // the shortest form of a double takes 24 at most
+        const auto end =
+            std::to_chars(digits.data(), digits.data() + digits.size(), number->get()).ptr;
+        const std::string_view text(digits.data(), static_cast<std::size_t>(end - digits.data()));
+        const bool whole = text.find_first_not_of("-0123456789") == std::string_view::npos;
+        out << text << (whole ? ".0" : "");
+    } else if (const auto* date = value.as_date()) {
+        out << date->get();
+    } else if (const auto* time = value.as_time()) {
+        out << time->get();
+    } else if (const auto* both = value.as_date_time()) {
+        out << both->get();
+    }
+    return out.str();
+}
+
 /// Builds our tree from toml++'s, and notes the lines that hold secrets.
 class TomlReader {
   public:
@@ -166,9 +188,7 @@ class TomlReader {
             node.integer = integer->get();
         } else {
             node.kind = value.is_floating_point() ? Node::Kind::floating : Node::Kind::date;
-            std::ostringstream digits;
-            value.visit([&](const auto& v) { digits << v; });
-            node.text = digits.str();
+            node.text = scalar_text(value);
         }
         return node;
     }

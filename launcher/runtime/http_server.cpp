@@ -131,6 +131,13 @@ Peer peer_of(const sockaddr_storage& storage) {
     return {};
 }
 
+std::optional<unsigned> user_at(int unix_socket) {
+    ucred other{};
+    socklen_t size = sizeof other;
+    if (::getsockopt(unix_socket, SOL_SOCKET, SO_PEERCRED, &other, &size) != 0) return std::nullopt;
+    return other.uid;
+}
+
 }  // namespace
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
@@ -162,11 +169,13 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     /// Takes one connection; false when none is waiting or the kernel refuses (then errno tells).
     bool accept_one(int listener);
     void refuse_without_descriptor(int listener);
-    void begin_session(int descriptor, const Peer& peer);
+    void begin_session(int descriptor, const Peer& peer, bool guest);
     bool has_room_for(const Peer& peer) const;
     /// Ends the oldest connection that has waited too long for a request. False when all have their
     /// reason to be here.
     bool make_room();
+    /// The same among those beyond the bound, which have not long to stay.
+    bool make_room_for_guest();
     static Task<void> run_session(std::shared_ptr<Impl> self, Sessions::iterator place);
     void end_session(Sessions::iterator place);
     static Task<void> sweep(std::shared_ptr<Impl> self);
@@ -183,6 +192,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     std::unordered_map<std::string, std::size_t> per_address;
     asio::steady_timer drained;
     asio::cancellation_signal stop_sweep;
+    std::size_t guests = 0;  ///< of the sessions
     bool sweeping = false;
     int reserve = -1;  ///< given up to accept and close one caller when descriptors run out
 };
@@ -254,14 +264,15 @@ bool HttpServer::Impl::accept_one(int listener) {
     if (raw < 0) return errno == ECONNABORTED || errno == EINTR;
     counters.connections_accepted.add();
     const Peer peer = peer_of(from);
-    if (!has_room_for(peer) && !make_room()) {
+    const bool guest = !has_room_for(peer) && !make_room();
+    if (guest && !make_room_for_guest()) {
         counters.connections_refused.add();
         if (!options.tls)
             (void)::send(raw, kRefused.data(), kRefused.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         ::close(raw);
         return true;
     }
-    begin_session(raw, peer);
+    begin_session(raw, peer, guest);
     return true;
 }
 
@@ -284,7 +295,7 @@ void HttpServer::Impl::refuse_without_descriptor(int listener) {
 }
 
 bool HttpServer::Impl::has_room_for(const Peer& peer) const {
-    if (sessions.size() >= options.bounds.connections) return false;
+    if (sessions.size() - guests >= options.bounds.connections) return false;
     if (options.bounds.connections_per_address == 0) return true;
     const auto found = per_address.find(peer.address);
     return found == per_address.end() || found->second < options.bounds.connections_per_address;
@@ -297,7 +308,7 @@ bool HttpServer::Impl::make_room() {
     std::size_t staying = 0;
     std::shared_ptr<HttpSession> oldest;
     for (const auto& session : sessions) {
-        if (session->expired) continue;  // on its way out already
+        if (session->expired || session->guest) continue;  // on its way out already
         ++staying;
         const bool waits = session->phase == HttpPhase::handshake ||
                            session->phase == HttpPhase::first_byte ||
@@ -312,7 +323,25 @@ bool HttpServer::Impl::make_room() {
     return true;
 }
 
-void HttpServer::Impl::begin_session(int raw, const Peer& peer) {
+bool HttpServer::Impl::make_room_for_guest() {
+    if (options.bounds.guests == 0 || options.tls) return false;
+    if (guests < options.bounds.guests) return true;
+    std::size_t staying = 0;
+    std::shared_ptr<HttpSession> oldest;
+    for (const auto& session : sessions) {
+        if (session->expired || !session->guest) continue;
+        ++staying;
+        const bool asks_nothing =
+            session->phase == HttpPhase::first_byte || session->phase == HttpPhase::head;
+        if (!oldest && asks_nothing) oldest = session;
+    }
+    if (staying < options.bounds.guests) return true;
+    if (!oldest) return false;
+    turn_away(context, *oldest);
+    return true;
+}
+
+void HttpServer::Impl::begin_session(int raw, const Peer& peer, bool guest) {
     const int on = 1;
     ::setsockopt(raw, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     OwnedSsl ssl;
@@ -327,6 +356,9 @@ void HttpServer::Impl::begin_session(int raw, const Peer& peer) {
         HttpConnection(asio::posix::stream_descriptor(executor, raw), std::move(ssl)), peer.address,
         peer.port);
     session->accepted_at = clock.now();
+    if (peer.address == "unix") session->peer_uid = user_at(raw);
+    session->guest = guest;
+    if (guest) ++guests;
     if (options.bounds.connection.count() != 0)
         session->connection_limit = clock.now() + options.bounds.connection;
     const auto place = sessions.insert(sessions.end(), session);
@@ -358,6 +390,7 @@ void HttpServer::Impl::end_session(Sessions::iterator place) {
         const auto found = per_address.find((*place)->peer_address);
         if (--found->second == 0) per_address.erase(found);
     }
+    if ((*place)->guest) --guests;
     sessions.erase(place);
     counters.connections_open.fetch_sub(1);
     if (sessions.empty()) {

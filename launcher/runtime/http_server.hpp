@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,8 @@ struct HttpServerRequest {
     BodyFault body_fault = BodyFault::none;
     std::string peer_address;  ///< numeric address, or "unix"
     std::uint16_t peer_port = 0;
+    /// User of the process at the other end of a unix socket, as the kernel says (SO_PEERCRED).
+    std::optional<unsigned> peer_uid;
     std::string client_certificate;  ///< DER of the verified leaf; empty when none was presented
 
     /// The first header of that name, in any letter case; empty when absent.
@@ -88,6 +91,12 @@ struct HttpBounds {
     /// At `connections`, a connection that has been open this long and sends no request gives way
     /// to a new one (408); 0 = the new one is refused. Not together with connections_per_address.
     std::chrono::milliseconds give_way{0};
+    /// Beyond `connections`, so many more may stay for `guest_stay` to send one request, which is
+    /// answered, and the connection closed; those without a complete request by then, and the
+    /// oldest of them when a further one comes, get 503. So clients that are slow, or come back for
+    /// ever, keep nobody out who has a question. 0 = refused at once. Plain connections only.
+    std::size_t guests = 0;
+    std::chrono::milliseconds guest_stay{100};
     std::size_t requests_in_flight = 256;     ///< handlers at work; 503 at once beyond
     std::size_t requests_per_connection = 0;  ///< 0 = not bounded
 };

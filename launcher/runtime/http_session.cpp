@@ -96,6 +96,7 @@ HttpServerRequest head_of(const Parser& parser, const HttpSession& session) {
         request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
     split_target(request);
     request.peer_address = session.peer_address;
+    request.peer_uid = session.peer_uid;
     request.peer_port = session.peer_port;
     return request;
 }
@@ -216,7 +217,7 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
                                                 [](const Parser& p) { return p.is_header_done(); });
     if (head != IoOutcome::ok) {
         if (error) refuse_head(context, session, status_for(error));
-        if (session.expired) refuse_head(context, session, 408);
+        if (session.expired && !session.guest) refuse_head(context, session, 408);
         co_return false;
     }
     HttpServerRequest request = head_of(*parser, session);
@@ -262,8 +263,8 @@ Task<void> serve_requests(HttpSessionContext& context, HttpSession& session) {
                   served == 0 ? bounds.first_byte : bounds.idle);
             if (co_await session.connection.read_append(pending) != IoOutcome::ok) co_return;
         }
-        const bool last =
-            bounds.requests_per_connection != 0 && served + 1 >= bounds.requests_per_connection;
+        const bool last = session.guest || (bounds.requests_per_connection != 0 &&
+                                            served + 1 >= bounds.requests_per_connection);
         if (!co_await serve_one(context, session, pending, last)) co_return;
     }
 }
@@ -307,11 +308,27 @@ Task<void> serve(HttpSessionContext& context, HttpSession& session) {
     session.connection.close();
 }
 
+void turn_away(HttpSessionContext& context, HttpSession& session) {
+    context.counters.connections_refused.add();
+    HttpServerReply reply;
+    reply.status = 503;
+    session.connection.write_now(serialize(context, reply, {.keep_alive = false}));
+    session.expired = true;
+    session.connection.cancel();
+}
+
 bool expire_if_due(HttpSessionContext& context, HttpSession& session, TimePoint now) {
     if (session.expired) return true;
     // A handler has its own deadline and answers in its own words; the connection's life still
     // bounds it.
     const bool phase_over = now >= session.phase_limit && session.phase != HttpPhase::handler;
+    const bool asks_nothing =
+        session.phase == HttpPhase::first_byte || session.phase == HttpPhase::head;
+    if (session.guest && asks_nothing &&
+        now >= session.accepted_at + context.options.bounds.guest_stay) {
+        turn_away(context, session);
+        return true;
+    }
     if (!phase_over && now < session.connection_limit) return false;
     session.expired = true;
     counter_of(context.counters, session.phase).add();

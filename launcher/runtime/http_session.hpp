@@ -6,6 +6,7 @@
 #include "launcher/runtime/http_server.hpp"
 
 #include <ctime>
+#include <optional>
 #include <string>
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -23,10 +24,12 @@ struct HttpSession {
     HttpConnection connection;
     std::string peer_address;
     std::uint16_t peer_port;
+    std::optional<unsigned> peer_uid{};
     HttpPhase phase = HttpPhase::handshake;
     TimePoint phase_limit = TimePoint::max();  ///< when the phase has taken too long
     TimePoint connection_limit = TimePoint::max();
     TimePoint accepted_at{};
+    bool guest = false;                 ///< beyond HttpBounds::connections: one request, then close
     bool expired = false;               ///< a limit fired; the session is on its way out
     asio::cancellation_signal abandon;  ///< ends a handler at the end of a drain
 };
@@ -43,6 +46,9 @@ struct HttpSessionContext {
 
 /// Serves requests until the connection ends. Never throws.
 Task<void> serve(HttpSessionContext& context, HttpSession& session);
+
+/// Tells a guest that has sent no request that there is no room, and ends it.
+void turn_away(HttpSessionContext& context, HttpSession& session);
 
 /// Whether a limit of the session has passed at `now`; then its counter was increased and the
 /// session told to end.

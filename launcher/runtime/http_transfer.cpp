@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kMaxHeadBytes =
     64 * 1024;                             // status line and headers, interim answers included
 constexpr std::size_t kMaxUnixPath = 107;  // sockaddr_un::sun_path without its final zero
+constexpr long kReadBuffer = 4 * 1024;     // bytes per exchange; curl's 16 KiB are for downloads
 constexpr long kDnsCacheSeconds = 5;       // new connections are rare, moved services are not
 constexpr long kCaCacheSeconds = 60;  // parsing the roots takes ms; a replaced file is seen soon
 constexpr std::size_t kAbandonedLookups = 64;  // threads of lookups that outlived their exchange
@@ -132,6 +133,7 @@ HttpTransfer::HttpTransfer(CurlLoop& curl_loop, LookupGate& gate, const Clock& c
     set(easy, CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});
     set(easy, CURLOPT_CA_CACHE_TIMEOUT, kCaCacheSeconds);
     set(easy, CURLOPT_PROXY, "");
+    set(easy, CURLOPT_BUFFERSIZE, kReadBuffer);
     set(easy, CURLOPT_HEADERFUNCTION, &Callbacks::header);
     set(easy, CURLOPT_HEADERDATA, this);
     set(easy, CURLOPT_WRITEFUNCTION, &Callbacks::body);

@@ -230,22 +230,25 @@ LineWriter::~LineWriter() {
 
 bool LineWriter::push(std::string line) {
     Shared& shared = *shared_;
-    const std::lock_guard lock(shared.mutex);
+    std::unique_lock lock(shared.mutex);
     Counters& counters = shared.counters;
-    if (counters.closed || counters.queued_bytes + line.size() > shared.queue_bytes) {
+    const bool taken =
+        !counters.closed && counters.queued_bytes + line.size() <= shared.queue_bytes;
+    if (taken) {
+        counters.queued_bytes += line.size();
+        ++shared.accepted;
+        shared.queue.push_back({std::move(line), std::exchange(shared.gap, 0)});
+    } else {
         ++counters.lines_dropped;
         counters.bytes_dropped += line.size();
         ++shared.gap;
-        // Normally the writer is busy with the full queue; not when the one line was too long for
-        // an empty queue.
-        if (shared.writer_waits) shared.work.notify_all();
-        return false;
     }
-    counters.queued_bytes += line.size();
-    ++shared.accepted;
-    shared.queue.push_back({std::move(line), std::exchange(shared.gap, 0)});
-    if (shared.writer_waits) shared.work.notify_all();
-    return true;
+    // A line that was not taken wakes the writer, too: an empty queue may be too small for it. One
+    // wake-up is enough for all lines until the writer runs, and it needs the mutex first.
+    const bool wake = std::exchange(shared.writer_waits, false);
+    lock.unlock();
+    if (wake) shared.work.notify_one();
+    return taken;
 }
 
 bool LineWriter::flush(std::chrono::milliseconds limit) {

@@ -24,7 +24,7 @@ class Workers {
         : pool_(threads), max_queued_(max_queued) {}
     ~Workers() { pool_.join(); }
 
-    std::size_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
+    std::size_t in_flight() const { return in_flight_->load(std::memory_order_relaxed); }
 
     /// Runs `work` (a callable returning Result<T>) on a worker and resumes on the caller's
     /// executor, with the work's exception if it threw one. Work whose deadline has passed when its
@@ -46,14 +46,15 @@ class Workers {
     }
 
   private:
-    /// Counts one piece of work, however its coroutine ends.
+    using Count = std::shared_ptr<std::atomic<std::size_t>>;
+    /// Counts one piece of work, however its coroutine ends; that may be after the pool has ended.
     struct Place {
-        explicit Place(std::atomic<std::size_t>& counter)
-            : count(counter), number(counter.fetch_add(1) + 1) {}
-        ~Place() { count.fetch_sub(1); }
+        explicit Place(Count counter)
+            : count(std::move(counter)), number(count->fetch_add(1) + 1) {}
+        ~Place() { count->fetch_sub(1); }
         Place(const Place&) = delete;
         Place& operator=(const Place&) = delete;
-        std::atomic<std::size_t>& count;
+        const Count count;
         const std::size_t number;
     };
 
@@ -67,7 +68,7 @@ class Workers {
 
     asio::thread_pool pool_;
     std::size_t max_queued_;
-    std::atomic<std::size_t> in_flight_{0};
+    Count in_flight_ = std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 }  // namespace runtime

@@ -2,9 +2,10 @@
 // encode.
 //
 //     log_bench [seconds per corpus]
+//     log_bench write DIRECTORY
 //
-// Prints one row per corpus. The corpora are made here, in the forms that tracing-subscriber and
-// pino write.
+// Prints one row per corpus; or writes each corpus into a file, for other programs to read. The
+// corpora are made here, in the forms that tracing-subscriber and pino write.
 #include "launcher/logs/encode.hpp"
 #include "launcher/logs/line_splitter.hpp"
 #include "launcher/logs/raw_queue.hpp"
@@ -16,6 +17,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -170,20 +172,49 @@ double cpu_seconds() {
     return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-void run(const char* name, LogFormat format, std::string (*make)(Random&), double seconds) {
-    constexpr std::size_t kTurn = 64 * 1024;
+struct Corpus {
+    const char* name;
+    LogFormat format;
+    std::string (*make)(Random&);
+};
+constexpr Corpus kCorpora[] = {{"tracing text", LogFormat::automatic, tracing_line},
+                               {"tracing json", LogFormat::automatic, tracing_json_line},
+                               {"pino", LogFormat::automatic, pino_line},
+                               {"plain", LogFormat::automatic, plain_line}};
+
+std::string text_of(const Corpus& corpus, std::uint64_t& lines) {
     Random random;
-    std::string corpus;
-    std::uint64_t lines = 0;
-    while (corpus.size() < 16u << 20) {
-        corpus += make(random);
-        corpus += '\n';
+    std::string text;
+    while (text.size() < 16u << 20) {
+        text += corpus.make(random);
+        text += '\n';
         ++lines;
     }
+    return text;
+}
+
+int write_all(const std::string& directory) {
+    for (const Corpus& each : kCorpora) {
+        std::uint64_t lines = 0;
+        const std::string text = text_of(each, lines);
+        std::FILE* file = std::fopen((directory + "/" + each.name).c_str(), "w");
+        if (file == nullptr || std::fwrite(text.data(), 1, text.size(), file) != text.size() ||
+            std::fclose(file) != 0) {
+            std::perror(directory.c_str());
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void run(const Corpus& what, double seconds) {
+    constexpr std::size_t kTurn = 64 * 1024;
+    std::uint64_t lines = 0;
+    const std::string corpus = text_of(what, lines);
     const Redactor redactor(
         {{"ETH_RPC_URL", "https://mainnet.infura.io/v3/0123456789abcdef0123456789abcdef"},
          {"ADMIN_TOKEN", "correct horse battery staple"}});
-    Sink sink(format, redactor);
+    Sink sink(what.format, redactor);
     LineSplitter splitter(64 * 1024);
     std::uint64_t rounds = 0;
     const auto begin = Clock::now();
@@ -201,16 +232,14 @@ void run(const char* name, LogFormat format, std::string (*make)(Random&), doubl
     const double rate = static_cast<double>(rounds * lines) / elapsed / 1e6;
     std::printf(
         "%-14s %6.2f M lines/s  %7.1f MB/s in  %7.1f MB/s out  %6.1f bytes/line  %5.0f ns/line\n",
-        name, rate, read, static_cast<double>(sink.bytes()) / elapsed / 1e6,
+        what.name, rate, read, static_cast<double>(sink.bytes()) / elapsed / 1e6,
         static_cast<double>(corpus.size()) / static_cast<double>(lines), 1e3 / rate);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+    if (argc > 2 && std::string_view(argv[1]) == "write") return write_all(argv[2]);
     const double seconds = argc > 1 ? std::atof(argv[1]) : 1.0;
-    run("tracing text", LogFormat::automatic, tracing_line, seconds);
-    run("tracing json", LogFormat::automatic, tracing_json_line, seconds);
-    run("pino", LogFormat::automatic, pino_line, seconds);
-    run("plain", LogFormat::automatic, plain_line, seconds);
+    for (const Corpus& corpus : kCorpora) run(corpus, seconds);
 }

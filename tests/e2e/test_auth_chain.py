@@ -346,6 +346,29 @@ def check_commands(chain):
     checks.check("settings: the key is not printed", status == 0 and "0123456789abcdef" not in out and f'secret_rpc_url = "{chain.url}"' in out, out)
 
 
+def check_env_file(chain):
+    """Variables from a file: those of the process win, and .env of the working directory is read when none is named."""
+    with tempfile.TemporaryDirectory() as directory:
+        def run(*arguments, **env):
+            done = subprocess.run([AUTH, *arguments], env=dict(PATH="/usr/bin", **env), cwd=directory, capture_output=True, text=True,
+                                  timeout=20)
+            return done.returncode, done.stdout, done.stderr
+
+        root = pathlib.Path(directory)
+        (root / "auth-eth.env").write_text(f"# the chain\nETH_RPC_URL={chain.url}\nexport KMS_CONTRACT_ADDR='{chain.kms}'\nETH_CHAIN_ID=1\n"
+                                           "secret words\n")
+        (root / "request.json").write_text(request(appId=chain.app_one_device))
+        status, out, err = run("decide", "request.json", "--env-file", "auth-eth.env", ETH_CHAIN_ID="31337")
+        checks.check("an environment file", status == 0 and out.endswith(decision(True, "", chain.app_any_device) + "\n"), out + err)
+        checks.check("a line that is none is told, not shown", "auth-eth.env:5" in err and "secret" not in err, err)
+        checks.equal("the file's own chain id", run("decide", "request.json", "--env-file=auth-eth.env")[0], 69)
+        status, _, err = run("--check", "--env-file", "missing.env")
+        checks.check("a file that is not there", status == 78 and "missing.env" in err, err)
+        checks.check("no .env: another backend", 'backend = "simple"' in run("--print-config")[1], run("--print-config"))
+        (root / "auth-eth.env").rename(root / ".env")
+        checks.check(".env of the working directory", 'backend = "eth"' in run("--print-config")[1], run("--print-config"))
+
+
 def check_outage(chain):
     """The chain ends and comes back on the same port: the first request then is answered."""
     app = dict(appId=chain.app_one_device)
@@ -372,7 +395,7 @@ def main():
     with Anvil() as chain:
         chain.deploy_world()
         for check in (check_stock_contracts, check_faulty_contracts, check_changes, check_chain_id, check_lag, check_endpoints,
-                      check_batches, check_commands, check_blocks, check_outage):
+                      check_batches, check_commands, check_env_file, check_blocks, check_outage):
             check(chain)
     checks.finish()
 

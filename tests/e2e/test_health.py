@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from harness import BIN, Checks, Program, answers, children_of, fetch, free_ports, percentile, wait_for
@@ -214,6 +215,70 @@ def slow_clients(stack, count=1000, seconds=4.0):
     checks.equal("… and never refused for their sake", refused, 0)
 
 
+def returning_clients(stack, count=1000, seconds=4.0):
+    """Slow clients that connect again as soon as they are sent away, for as long as /livez is asked."""
+    address = ("127.0.0.1", stack.health_port)
+    poller = select.epoll()
+    clients = {}
+    counts = {"connects": 0}
+
+    def connect():
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(address)
+        clients[client.fileno()] = client
+        poller.register(client, select.EPOLLIN | select.EPOLLHUP)
+        counts["connects"] += 1
+
+    def come_back(descriptor):
+        poller.unregister(descriptor)
+        clients.pop(descriptor).close()
+        connect()
+
+    def storm():
+        """One turn: a byte from everybody once a second, and everybody who was sent away comes back."""
+        nonlocal next_byte
+        if time.monotonic() >= next_byte:
+            next_byte += 1
+            for client in clients.values():
+                try:
+                    client.send(b"G")
+                except OSError:
+                    pass
+        for descriptor, _ in poller.poll(0.01):
+            come_back(descriptor)
+
+    def poll(seconds):
+        """Another process asks, so that this interpreter's lock is not what is measured."""
+        told = subprocess.run([LAUNCHER, "poll", f"http://127.0.0.1:{stack.health_port}/livez", "--for", f"{seconds}s", "--every", "20ms",
+                               "--timeout", "2s", "--json", "--quiet"], capture_output=True, text=True, timeout=60)
+        return json.loads(told.stdout)
+
+    alone = poll(1)["latency_ms"]["p99"]
+    next_byte = time.monotonic()
+    for _ in range(count):
+        connect()
+    stop = threading.Event()
+
+    def keep_going():
+        while not stop.is_set():
+            storm()
+
+    attackers = threading.Thread(target=keep_going, daemon=True)
+    attackers.start()
+    told = poll(int(seconds))
+    stop.set()
+    attackers.join(10)
+    for client in clients.values():
+        client.close()
+    checks.check(f"/livez is answered to all beside {count} clients that come back for ever ({counts['connects']} connects)",
+                 told["answered"] == told["polls"] > 50, str(told))
+    # A machine that is busy with other things is slow without them, too.
+    limit = max(50, 5 * alone)
+    checks.check(f"… within {limit:.0f} ms (p99; {alone:.1f} ms without them)", told["latency_ms"]["p99"] < limit, str(told))
+    checks.check("… and they were kept off", counts["connects"] > 2 * count, str(counts))
+
+
 def with_a_token():
     with tempfile.TemporaryDirectory() as directory:
         token = pathlib.Path(directory) / "token"
@@ -247,6 +312,7 @@ with Stack() as running:
         subcommands(running)
         a_frozen_service(running)
         slow_clients(running)
+        returning_clients(running)
     running.program.signal(signal.SIGTERM)
     checks.equal("the launcher ends with 0", running.program.wait(10), 0)
 with_a_token()

@@ -24,7 +24,7 @@ console.log(JSON.stringify({
 }))
 """
 
-PYTHON_SDK = ["dstack-sdk==0.5.4", "eth-keys==0.8.0"]  # the second one is what the SDK leaves to its user to install
+PYTHON_SDK = ["dstack-sdk==0.5.4", "eth-keys==0.8.0", "eth-hash[pycryptodome]==0.8.0"]  # the last two: what the SDK leaves to its user
 VERIFY_PYTHON = """
 import json, sys
 import dstack_sdk as sdk
@@ -61,7 +61,7 @@ def python_sdk():
     python = folder / "bin/python"
     if not python.exists() and subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, timeout=120).returncode != 0:
         return None, "python3 has no module venv"
-    if subprocess.run([str(python), "-c", "import dstack_sdk, eth_keys"], capture_output=True, timeout=60).returncode != 0:
+    if subprocess.run([str(python), "-c", "import dstack_sdk, eth_keys, Crypto"], capture_output=True, timeout=60).returncode != 0:
         done = subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PYTHON_SDK], capture_output=True, text=True, timeout=180)
         if done.returncode != 0:
             return None, f"{PYTHON_SDK[0]} cannot be had from PyPI here"

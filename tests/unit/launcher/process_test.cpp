@@ -121,6 +121,15 @@ TEST_CASE("both streams may share one pipe") {
     CHECK(run_to_end(spec).output == "one\ntwo\nthree\n");
 }
 
+TEST_CASE("a service may have a terminal, which changes nothing of what it writes") {
+    auto spec = spec_of(
+        {"/bin/sh", "-c", "test -t 1 && test -t 2 && printf 'one\\ntwo\\n'; echo three >&2; tty"});
+    spec.service.log.pty = true;
+    const auto ran = run_to_end(spec);
+    CHECK(ran.output == "one\ntwo\nthree\nnot a tty\n");  // its input is none
+    CHECK(ran.errors.empty());
+}
+
 TEST_CASE("a program that cannot be run says which step failed, and why") {
     struct Row {
         std::string name;
@@ -452,6 +461,7 @@ TEST_CASE("bounds that need a cgroup are written into a leaf of it") {
         std::filesystem::create_directories(path);
     const auto touch = [](const std::filesystem::path& path) { std::ofstream(path).flush(); };
     touch(directory / "cgroup.subtree_control");
+    std::ofstream(directory / "cgroup.controllers") << "cpuset cpu io memory pids\n";
     touch(directory / "launcher" / "cgroup.procs");
     for (const auto* file : {"cgroup.procs", "memory.high", "memory.max", "memory.oom.group",
                              "pids.max", "cpu.weight"})
@@ -487,7 +497,16 @@ TEST_CASE("bounds that need a cgroup are written into a leaf of it") {
         CHECK_THAT(none.prepare(spec.service).error().context, Catch::Contains("no cgroup v2"));
         ServiceCgroups foreign("/nonexistent");
         CHECK_THAT(foreign.prepare(spec.service).error().context,
-                   Catch::Contains("cannot make '/nonexistent/launcher'"));
+                   Catch::Contains("'/nonexistent' has no controller 'memory' to give"));
+    }
+    SECTION("a cgroup without the controllers is left as it is") {
+        const auto bare = directory / "bare";
+        std::filesystem::create_directories(bare);
+        std::ofstream(bare / "cgroup.controllers") << "hugetlb memory pids\n";
+        ServiceCgroups cgroups(bare.string());
+        CHECK_THAT(cgroups.prepare(spec.service).error().context,
+                   Catch::Contains("has no controller 'cpu' to give"));
+        CHECK_FALSE(std::filesystem::exists(bare / "launcher"));
     }
     SECTION("a child that may not move there says so") {
         const Descriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));

@@ -151,6 +151,7 @@ Status sample_status() {
     file.up = false;
     file.stalled_for = 2500ms;
     file.dropped = {{"kms", {0, 0, 7, 0, 0, 0}}};
+    file.dropped_by_stream = {{"kms", {{{}, {0, 0, 7, 0, 0, 0}, {}}}}};
     file.dropped_bytes = 770;
     status.log.sinks = {out, file};
     status.log.redactions = {{"known", 2}, {"pem", 0}};

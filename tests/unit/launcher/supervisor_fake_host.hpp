@@ -31,6 +31,7 @@ class FakeHost final : public launcher::Host {
     int descendants = 0;  ///< processes that outlive their service
     bool stubborn_descendants = false;
     std::vector<launcher::Listener> sockets;
+    std::string refused_evidence;  ///< reason for which evidence is skipped
     /// Services that end by themselves as soon as they get their stop signal.
     std::map<std::string, bool> obedient;
 
@@ -72,10 +73,13 @@ class FakeHost final : public launcher::Host {
     void notify(const std::string& state) override {
         deeds.push_back("notify " + state.substr(0, state.find('\n')));
     }
-    runtime::Task<void> take_evidence(std::string service, int, std::string reason,
-                                      runtime::Deadline) override {
-        evidence.push_back(service + " " + reason);
-        co_return;
+    runtime::Task<launcher::EvidenceOutcome> take_evidence(launcher::EvidenceOrder order,
+                                                           runtime::Deadline) override {
+        evidence.push_back(order.service.name + " " + order.reason);
+        launcher::EvidenceOutcome outcome;
+        outcome.taken = order.reason != refused_evidence;
+        outcome.id = "evidence-" + std::to_string(evidence.size());
+        co_return outcome;
     }
 
   private:

@@ -266,10 +266,27 @@ TEST_CASE("a frozen service is named, and left as it is") {
     CHECK(stage.status_of("kms").freeze_seconds > 120);
     REQUIRE(stage.host.record("freeze-end") != nullptr);
     CHECK(stage.host.evidence.back() == "kms freeze-end");
+    const std::map<std::string, std::uint64_t> taken = {
+        {"suspect", 1}, {"frozen", 1}, {"scheduled", 2}, {"freeze-end", 1}};
+    CHECK(stage.status_of("kms").evidence_taken == taken);
+    CHECK(stage.status_of("kms").evidence_skipped.empty());
+    CHECK(stage.status_of("kms").last_evidence_id == "evidence-5");
     CHECK(stage.state("kms") == ServiceState::ready);
     for (const auto& deed : stage.host.deeds)
         CHECK_THAT(deed, Catch::StartsWith("notify "));  // no signal, no spawn
     CHECK_FALSE(stage.exit_status);
+}
+
+TEST_CASE("evidence that is skipped is counted, and changes nothing else") {
+    Stage stage(two_services());
+    bring_up(stage);
+    stage.host.refused_evidence = "suspect";
+    stage.host.answers["kms liveness"] = O::http_headers_timeout;
+    stage.pass(17s);
+    const std::map<std::string, std::uint64_t> taken = {{"frozen", 1}}, skipped = {{"suspect", 1}};
+    CHECK(stage.status_of("kms").evidence_taken == taken);
+    CHECK(stage.status_of("kms").evidence_skipped == skipped);
+    CHECK(stage.status_of("kms").freeze == FreezeState::frozen);
 }
 
 TEST_CASE("a service that is down is not frozen") {

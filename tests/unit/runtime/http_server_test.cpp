@@ -267,6 +267,55 @@ TEST_CASE("http_server: connections beyond the bound get 503 and are closed") {
     CHECK(ask(server, "GET /room HTTP/1.1\r\n\r\n", "] ").ends_with("GET /room [] "));
 }
 
+TEST_CASE("http_server: beyond the bound, whoever asks a whole question is answered") {
+    HttpBounds bounds;
+    bounds.connections = 1;
+    bounds.guests = 2;
+    bounds.guest_stay = 500ms;
+    Server server(bounds);
+    auto resident = server.client();
+    REQUIRE(server.until([&] { return server.open() == 1; }));
+
+    // Two guests that begin to ask and never end, as slow clients do.
+    auto slow = server.client();
+    slow.collect();
+    slow.send("GET / HT");
+    auto slower = server.client();
+    slower.collect();
+    REQUIRE(server.until([&] { return server.open() == 3; }));
+    const auto answer = ask(server, "GET /livez HTTP/1.1\r\n\r\n", "GET /livez [] ");
+    CHECK(answer.starts_with("HTTP/1.1 200 "));
+    CHECK(answer.find("connection: close") != std::string::npos);
+    // The oldest of them had to go, with a word.
+    REQUIRE(server.until([&] { return slow.ended(); }));
+    CHECK(slow.received().starts_with("HTTP/1.1 503 "));
+    CHECK_FALSE(slower.ended());
+
+    server.pass(500ms);
+    REQUIRE(server.until([&] { return slower.ended(); }));
+    CHECK(slower.received().starts_with("HTTP/1.1 503 "));
+    CHECK_FALSE(resident.ended());
+    CHECK(server.open() == 1);
+    CHECK(server.server->counters().connections_refused.value() == 2);
+}
+
+TEST_CASE("http_server: a guest's question may come in pieces") {
+    HttpBounds bounds;
+    bounds.connections = 1;
+    bounds.guests = 1;
+    Server server(bounds);
+    auto resident = server.client();
+    REQUIRE(server.until([&] { return server.open() == 1; }));
+    auto guest = server.client();
+    guest.collect();
+    guest.send("GET /a HTTP/1.1\r\n");
+    REQUIRE(server.until([&] { return server.open() == 2; }));
+    test::run_ready(server.io);
+    guest.send("\r\n");
+    REQUIRE(server.until([&] { return guest.ended(); }));
+    CHECK(guest.received().ends_with("GET /a [] "));
+}
+
 TEST_CASE("http_server: one address cannot take all connections") {
     HttpBounds bounds;
     bounds.connections_per_address = 1;

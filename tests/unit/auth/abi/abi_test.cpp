@@ -164,6 +164,9 @@ TEST_CASE("verdicts that are not, one way to be wrong each") {
         {"flag with a high bit", words({"8" + repeat("0", 62) + "1", "40", "0"}), "flag"},
         {"flag 2^256-1", words({kMax, "40", "0"}), "flag"},
         {"flag 2^64+1", words({"10000000000000001", "40", "0"}), "flag"},
+        {"allowed, with the flag as the length", words({"1", "0", "0"}), "before it"},
+        {"allowed, with the offset as the length", words({"1", "20", "0", "0"}), "before it"},
+        {"allowed, text one byte too early", words({"1", "3f", "0"}), "before it"},
         {"offset past the end", words({"1", "60", "0"}), "length"},
         {"offset of 2^256-1", words({"1", kMax, "0"}), "offset"},
         {"offset of 2^64", words({"1", "10000000000000000", "0"}), "offset"},
@@ -237,6 +240,7 @@ TEST_CASE("a text alone") {
 
     CHECK(auth::abi::decode_text(words({"20", "0"})).value_or("?").empty());
     CHECK_FALSE(auth::abi::decode_text({}).has_value());
+    CHECK_FALSE(auth::abi::decode_text(words({"0", "0"})).has_value());  // its own length
     CHECK_FALSE(auth::abi::decode_text(words({"20"})).has_value());
     CHECK_FALSE(auth::abi::decode_text(words({"20", "1"})).has_value());
     CHECK_FALSE(auth::abi::decode_text(words({kMax, "1"})).has_value());

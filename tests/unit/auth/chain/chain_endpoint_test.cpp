@@ -258,6 +258,10 @@ TEST_CASE("what is tried once more, and what is not") {
         CHECK(once.outcome() == (row.again ? "ok" : row.alone));
         CHECK(once.client.asked().size() == (row.again ? 2U : 1U));
         CHECK(once.state().retries == (row.again ? 1U : 0U));
+        // Where a kept connection had ended, the others may have ended with it.
+        CHECK_FALSE(once.client.asked().front().request.new_connection);
+        CHECK(once.client.asked().back().request.new_connection ==
+              (row.name == "closed on a kept connection"));
 
         ReaderWorld twice;
         twice.client.add(row.reply);

@@ -102,6 +102,7 @@ TEST_CASE("bad arguments are refused with a sentence") {
         {{"--port"}, "option --port needs a value"},
         {{"--port="}, "option --port needs a value"},
         {{"--config", ""}, "option --config needs a value"},
+        {{"--env-file"}, "option --env-file needs a value"},
     }));
     const auto line = auth::parse_command_line(row.arguments);
     REQUIRE_FALSE(line.has_value());
@@ -111,8 +112,8 @@ TEST_CASE("bad arguments are refused with a sentence") {
 
 TEST_CASE("--help names every option and variable that matters") {
     const auto text = auth::usage();
-    for (const char* word : {"--config", "--backend", "--policy", "--host", "--port", "--log",
-                             "--unsafe-mock", "--check", "--print-config", "AUTH_BACKEND",
+    for (const char* word : {"--config", "--env-file", "--backend", "--policy", "--host", "--port",
+                             "--log", "--unsafe-mock", "--check", "--print-config", "AUTH_BACKEND",
                              "AUTH_CONFIG_PATH", "HOST", "PORT", "RUST_LOG"}) {
         INFO(word);
         CHECK(text.find(word) != std::string::npos);

@@ -11,7 +11,7 @@ namespace {
 kms::EventVersion version_of(const boost::json::value& event) {
     const auto* found = event.as_object().if_contains("version");
     return found != nullptr && found->is_int64() && found->as_int64() == 2 ? kms::EventVersion::v2
-                                                            : kms::EventVersion::v1;
+                                                                           : kms::EventVersion::v1;
 }
 
 runtime::Bytes payload_of(const boost::json::value& event) {
