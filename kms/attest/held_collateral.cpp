@@ -46,6 +46,8 @@ struct Entry {
 Task<Result<void>> ended(std::shared_ptr<Entry> entry) {
     // It may have ended before this began.
     if (entry->fetching) co_await entry->fetched.async_wait(asio::as_tuple(asio::use_awaitable));
+    // Woken because the caller's time is over.
+    if (entry->fetching) co_return Error{ErrorCode::deadline_exceeded, "not fetched yet"};
     co_return Result<void>();
 }
 

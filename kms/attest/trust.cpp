@@ -6,7 +6,6 @@ namespace kms {
 namespace {
 
 constexpr std::size_t kLargestRoot = 64 * 1024;
-constexpr std::string_view kKey = "core.attestation.root_ca.tdx";
 
 Result<TrustAnchor> read_root(const std::string& path) {
     TRY(const std::string content, runtime::read_file(path, kLargestRoot));
@@ -30,16 +29,16 @@ Result<TrustAnchor> trust_anchor(const AttestationConfig& config, ExternalAnchor
     if (config.tdx_root.empty()) return TrustAnchor::intel();
     if (!config.external_anchors)
         return Error{ErrorCode::invalid_argument,
-                     std::string(kKey) +
-                         " is set, but another root than Intel's is only used together with "
-                         "core.attestation.insecure_allow_external_trust_anchors = true"};
+                     "core.attestation.root_ca.tdx is set, but another root than Intel's is only "
+                     "used together with core.attestation.insecure_allow_external_trust_anchors = "
+                     "true"};
     if (external == ExternalAnchors::refused)
         return Error{ErrorCode::invalid_argument,
-                     std::string(kKey) +
-                         " is set, but this build trusts Intel's root only; the build for "
-                         "development (dstack-kms-dev) can be told another one"};
-    return read_root(config.tdx_root)
-        .within(std::string(kKey) + ": '" + config.tdx_root + "' cannot be used");
+                     "core.attestation.root_ca.tdx is set, but this build trusts Intel's root "
+                     "only; the build for development (dstack-kms-dev) can be told another one"};
+    const std::string what =
+        "core.attestation.root_ca.tdx: '" + config.tdx_root + "' cannot be used";
+    return read_root(config.tdx_root).within(what);
 }
 
 }  // namespace kms

@@ -180,11 +180,20 @@ class Guest {
                   .connect_limit = std::chrono::seconds(5)}),
           url_(prpc_url(options.kms_url)) {}
 
+    ~Guest() { runtime::wipe(key_pem_); }
+    Guest(const Guest&) = delete;
+    Guest& operator=(const Guest&) = delete;
+
     Task<void> boot(Deadline deadline) {
-        auto ca = co_await temp_ca(deadline);
-        if (!ca || !co_await make_certificate(*ca, deadline) || !co_await fetch_keys(deadline))
-            co_return;
-        if (options_.sign) co_await have_signed(deadline);
+        // Statement by statement: GCC 12 evaluates what stands behind || and co_await too early.
+        const auto ca = co_await temp_ca(deadline);
+        if (!ca) co_return;
+        const bool configured = co_await find_vm_config(deadline);
+        if (!configured) co_return;
+        const bool certified = co_await make_certificate(*ca, deadline);
+        if (!certified) co_return;
+        const bool released = co_await fetch_keys(deadline);
+        if (released && options_.sign) co_await have_signed(deadline);
     }
 
   private:
@@ -234,6 +243,18 @@ class Guest {
         co_return std::move(*ca);
     }
 
+    /// What the guest was started with, which a certificate of the older form does not say.
+    Task<bool> find_vm_config(Deadline deadline) {
+        vm_config_ = options_.vm_config;
+        if (!vm_config_.empty()) co_return true;
+        watch_.begin("info");
+        auto told = co_await agent_.vm_config(deadline);
+        if (!told) co_return fail(told.error());
+        vm_config_ = std::move(*told);
+        watch_.end();
+        co_return true;
+    }
+
     Task<bool> make_certificate(const TempCa& ca, Deadline deadline) {
         watch_.begin("attest");
         const auto key = crypto::P256Key::generate();
@@ -266,10 +287,7 @@ class Guest {
         watch_.begin("app-key");
         KmsClient client(http_, clock_, client_options(), check_usage);
         std::string arguments;
-        JsonObject(arguments)
-            .number("api_version", 1)
-            .text("vm_config", options_.vm_config)
-            .finish();
+        JsonObject(arguments).number("api_version", 1).text("vm_config", vm_config_).finish();
         auto answer = co_await client.call("GetAppKey", std::move(arguments), deadline);
         if (!answer) co_return fail(answer.error());
         const auto whole = check_keys(*answer);
@@ -300,7 +318,7 @@ class Guest {
             .number("api_version", 2)
             .bytes("csr", runtime::as_text(csr))
             .bytes("signature", runtime::as_text(*signature))
-            .text("vm_config", options_.vm_config)
+            .text("vm_config", vm_config_)
             .finish();
         KmsClient client(http_, clock_, client_options(), check_usage);
         auto answer = co_await client.call("SignCert", std::move(arguments), deadline);
@@ -333,7 +351,7 @@ class Guest {
     Stopwatch watch_;
     runtime::CurlHttpClient http_;
     GuestAgent agent_;
-    std::string url_, root_pem_, certificate_pem_, key_pem_;
+    std::string url_, root_pem_, vm_config_, certificate_pem_, key_pem_;
 };
 
 std::string milliseconds_text(microseconds span) {

@@ -60,7 +60,7 @@ application with it, and has a certificate signed. No key is shown.
 
   --kms URL         of the KMS: https://host:port
   --agent ADDRESS   of the guest agent (default: DSTACK_AGENT_ADDRESS, or the usual sockets)
-  --vm-config JSON  sent with the requests
+  --vm-config JSON  sent with the requests (default: as the agent says)
   --name TEXT       common name of the certificate to be signed (default: guest)
   --alt-name NAME   its alternative name
   --no-sign         stop after the keys

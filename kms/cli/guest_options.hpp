@@ -13,7 +13,7 @@ namespace kms::cli {
 struct GuestOptions {
     std::string kms_url;
     std::string agent;                  ///< empty = the environment's, or the usual sockets
-    std::string vm_config;              ///< sent with both requests; empty = as the evidence says
+    std::string vm_config;              ///< sent with both requests; empty = as the agent says
     std::string common_name = "guest";  ///< of the certificate to be signed
     std::string alt_name;               ///< of it; may be empty
     std::string keys_file, chain_file;  ///< written when given; the first for the owner only

@@ -153,6 +153,11 @@ def dev_run():
                 command = line[line.index("curl"):]
                 done = subprocess.run(["bash", "-c", command + " -s"], capture_output=True, text=True, timeout=20)
                 checks.check("the curl line works as printed", '"ca_cert"' in done.stdout, done.stdout + done.stderr)
+            if checks.check("… and a line for the guest client", program.wait_for_line("guest-client", 5), program.output[-3000:]):
+                line = next(line for line in program.lines if "guest-client" in line)
+                done = subprocess.run(["bash", "-c", line[line.index("build/"):]], capture_output=True, text=True, timeout=30, cwd=ROOT)
+                checks.check("the guest client gets keys and a certificate as printed",
+                             done.returncode == 0 and "signed a certificate" in done.stdout, done.stdout + done.stderr)
             taken = subprocess.run([ROOT / "dev", "run"], env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
             words = (taken.stdout + taken.stderr).strip().splitlines()
             checks.check("a taken port is one sentence with the pid",
@@ -162,6 +167,14 @@ def dev_run():
             checks.equal("Ctrl-C ends ./dev run with 0", program.wait(5), 0)
             checks.check("… within a second", time.monotonic() - began < 1.0, f"{time.monotonic() - began:.2f} s")
             checks.check("… and frees its ports", wait_for(lambda: not answers(health, "/livez"), 2))
+        with Program([ROOT / "dev", "run", "--no-quotes"], env=env) as program:
+            ready = program.wait_for_line("curl -k ", 60)
+            checks.check("./dev run --no-quotes finds the same directory ready, without the simulator",
+                         ready and "tee-simulator" not in program.output and "guest-client" not in program.output, program.output[-3000:])
+            program.signal(signal.SIGINT)
+            checks.equal("… and ends with 0", program.wait(5), 0)
+    wrong = subprocess.run([ROOT / "dev", "run", "--nonsense"], capture_output=True, text=True, timeout=20)
+    checks.check("./dev run knows no other argument", wrong.returncode == 64 and "--no-quotes" in wrong.stderr, wrong.stderr)
     unknown = subprocess.run([ROOT / "dev", "nonsense"], capture_output=True, text=True, timeout=20)
     checks.check("an unknown verb prints the list", unknown.returncode == 64 and "build " in unknown.stderr, unknown.stderr)
 
