@@ -35,15 +35,32 @@ TrustAnchor anchor() {
     return *created;
 }
 
+/// What the verifier owns; the peer itself outlives every exchange that the test leaves under way.
+class BorrowedHttp final : public runtime::HttpClient {
+  public:
+    explicit BorrowedHttp(runtime::HttpClient& http) : http_(http) {}
+    runtime::Task<runtime::HttpExchange> exchange(runtime::HttpClientRequest request,
+                                                  runtime::Deadline deadline) override {
+        return http_.exchange(std::move(request), deadline);
+    }
+
+  private:
+    runtime::HttpClient& http_;
+};
+
 struct Fixture {
     Fixture() : workers(1, 64), machine(seed(), {}) {
-        auto client = std::make_unique<test::FakeHttpClient>(clock);
-        http = client.get();
-        http->handle([this](const runtime::HttpClientRequest& asked) { return serve(asked); });
+        http.handle([this](const runtime::HttpClientRequest& asked) { return serve(asked); });
         auto held = std::make_unique<HeldCollateral>(
-            io.get_executor(), clock, workers, std::move(client), anchor(),
+            io.get_executor(), clock, workers, std::make_unique<BorrowedHttp>(http), anchor(),
             HeldCollateralOptions{.base_url = "http://pccs.test"});
         verifier.emplace(clock, workers, std::move(held));
+    }
+
+    /// Lets a fetch that is under way come to its end.
+    ~Fixture() {
+        clock.advance(1h);
+        test::run_ready(io);
     }
 
     Reply serve(const runtime::HttpClientRequest& asked) {
@@ -74,9 +91,9 @@ struct Fixture {
 
     boost::asio::io_context io;
     test::ManualClock clock;
+    test::FakeHttpClient http{clock};
     runtime::Workers workers;
     simulator::Simulator machine;
-    test::FakeHttpClient* http = nullptr;
     bool hangs = false;
     std::optional<DcapVerifier> verifier;
 };
@@ -96,8 +113,8 @@ TEST_CASE("simulated evidence is accepted, and collateral is fetched once") {
         CHECK(std::ranges::equal(machine->device, f.machine.machine().platform({}).ppid));
         CHECK(machine->tcb_status == "UpToDate");
     }
-    CHECK(f.http->asked().size() == 4);
-    CHECK(f.http->asked()[1].request.url ==
+    CHECK(f.http.asked().size() == 4);
+    CHECK(f.http.asked()[1].request.url ==
           "http://pccs.test/tdx/certification/v4/tcb?fmspc=53494D000001");
 }
 
@@ -134,9 +151,9 @@ TEST_CASE("a collateral server that gives no good answer is a sentence, and is a
         CHECK(failed.error().context.find(row.word) != std::string::npos);
         CHECK(failed.error().context.find("http://pccs.test") != std::string::npos);
         // At once: the same answer without another question.
-        const std::size_t asked = f.http->asked().size();
+        const std::size_t asked = f.http.asked().size();
         CHECK(!f.verify().has_value());
-        CHECK(f.http->asked().size() == asked);
+        CHECK(f.http.asked().size() == asked);
         // Recovery at the first good answer.
         f.machine.switches().pccs = WireFault::none;
         f.clock.advance(3s);
@@ -152,7 +169,7 @@ TEST_CASE("with collateral held, a silent server is not noticed") {
     // Past the time at which it is fetched anew in the background.
     f.clock.advance(24h);
     CHECK(f.verify().has_value());
-    CHECK(f.http->asked().size() == 5);
+    CHECK(f.http.asked().size() == 5);
 }
 
 TEST_CASE("without collateral each caller waits for its own deadline, on one fetch") {
@@ -173,7 +190,7 @@ TEST_CASE("without collateral each caller waits for its own deadline, on one fet
     const auto limit = std::chrono::steady_clock::now() + 10s;
     while (f.clock.sleepers() < 3 && std::chrono::steady_clock::now() < limit)
         f.io.run_one_until(limit);
-    CHECK(f.http->asked().size() == 1);
+    CHECK(f.http.asked().size() == 1);
     f.clock.advance(5s);
     test::run_ready(f.io);
     CHECK(ends == std::vector<std::string>{"5: deadline exceeded"});
@@ -183,7 +200,7 @@ TEST_CASE("without collateral each caller waits for its own deadline, on one fet
     CHECK(ends.back() == "10: deadline exceeded");
     f.clock.advance(60s);
     test::run_ready(f.io);
-    CHECK(f.http->in_flight() == 0);
+    CHECK(f.http.in_flight() == 0);
 }
 
 TEST_CASE("collateral is fetched anew before it expires, and expired collateral is not used") {
