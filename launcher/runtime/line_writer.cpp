@@ -22,6 +22,9 @@ constexpr std::size_t kWriteSize = 64 * 1024;
 constexpr auto kFirstRetry = 50ms;
 constexpr auto kLongestRetry = 5s;
 constexpr auto kDestructorLimit = 1s;
+/// After a batch the writer lets lines gather: at thousands of lines a second, waking a thread for
+/// each costs more than the line. The first line after a quiet time is written at once.
+constexpr auto kGather = 2ms;
 
 /// Whether a failed write means that no later one can succeed.
 bool is_final(int error) {
@@ -92,6 +95,7 @@ struct LineWriter::Shared {
     bool stop = false;           ///< give up what is left
     bool announcing = false;     ///< the batch being written ends with an announcement
     bool writer_waits = false;
+    bool hurry = false;  ///< do not gather: somebody waits for the lines, or they are many
     bool writer_ended = false;
 
     bool has_work() const { return !queue.empty() || (gap > 0 && announce); }
@@ -112,6 +116,7 @@ void LineWriter::Shared::run() {
             writer_waits = false;
         }
         if (counters.closed || stop) break;
+        hurry = false;
 
         batch.clear();
         std::uint64_t lines = 0;
@@ -144,6 +149,7 @@ void LineWriter::Shared::run() {
         else
             close_for_good(lines, bytes);
         progress.notify_all();
+        if (queue.empty()) work.wait_for(lock, kGather, [this] { return hurry || stop; });
     }
     writer_ended = true;
     progress.notify_all();
@@ -245,7 +251,9 @@ bool LineWriter::push(std::string line) {
     }
     // A line that was not taken wakes the writer, too: an empty queue may be too small for it. One
     // wake-up is enough for all lines until the writer runs, and it needs the mutex first.
-    const bool wake = std::exchange(shared.writer_waits, false);
+    bool wake = std::exchange(shared.writer_waits, false);
+    if (!taken || counters.queued_bytes > shared.queue_bytes / 2)
+        wake |= !std::exchange(shared.hurry, true);
     lock.unlock();
     if (wake) shared.work.notify_one();
     return taken;
@@ -255,6 +263,8 @@ bool LineWriter::flush(std::chrono::milliseconds limit) {
     Shared& shared = *shared_;
     std::unique_lock lock(shared.mutex);
     const std::uint64_t target = shared.accepted;
+    shared.hurry = true;
+    shared.work.notify_one();
     const auto done = [&] {
         if (shared.counters.closed) return true;
         return shared.finished >= target && !shared.announcing &&

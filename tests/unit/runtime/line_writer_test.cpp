@@ -14,7 +14,9 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <poll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 using namespace runtime;
 using namespace std::chrono_literals;
@@ -72,6 +74,37 @@ TEST_CASE("lines are written in order and counted") {
     // file arrives.
     pipe.close_write();
     CHECK(pipe.read_all() == expected + "end\n");
+}
+
+TEST_CASE("lines that follow closely on others are written without being asked for") {
+    const auto arrives = [](const test::Pipe& pipe, const std::string& expected) {
+        std::string got;
+        while (got.size() < expected.size()) {
+            pollfd ready{pipe.read_end(), POLLIN, 0};
+            char buffer[256];
+            if (::poll(&ready, 1, 5000) <= 0) break;
+            const ssize_t n = ::read(pipe.read_end(), buffer, sizeof buffer);
+            if (n <= 0) break;
+            got.append(buffer, static_cast<std::size_t>(n));
+        }
+        return got == expected;
+    };
+    test::Pipe pipe;
+    LineWriter writer(pipe.write_end(), 1000);
+    // The writer gathers lines after the first one; some come then, and some are more than half of
+    // what the queue holds.
+    for (std::uint64_t round = 0; round < 20; ++round) {
+        CHECK(writer.push("first\n"));
+        CHECK(arrives(pipe, "first\n"));
+        CHECK(writer.push("second\n"));
+        CHECK(arrives(pipe, "second\n"));
+        for (std::uint64_t i = 0; i < 6; ++i) CHECK(writer.push(numbered(i)));
+        std::string many;
+        for (std::uint64_t i = 0; i < 6; ++i) many += numbered(i);
+        CHECK(arrives(pipe, many));
+    }
+    CHECK(writer.flush(5s));
+    CHECK(writer.counters().lines_written == 160);
 }
 
 TEST_CASE("a reader that stalls costs lines, never time, and every gap is announced where it is") {
