@@ -9,6 +9,8 @@
 #include "tests/support/manual_clock.hpp"
 #include "tests/support/raw_client.hpp"
 
+#include <thread>
+
 #include <catch2/catch.hpp>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -232,16 +234,22 @@ TEST_CASE("a notification says ready, stopping and a status, and commands nothin
     CHECK(state.status.size() == 256);
 }
 
-void notify(const std::string& address, std::string_view text) {
+bool send_message(const std::string& address, std::string_view text) {
     const int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     sockaddr_un to{};
     to.sun_family = AF_UNIX;
     address.copy(to.sun_path, sizeof to.sun_path);
     to.sun_path[0] = '\0';
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-    CHECK(sendto(sender, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&to), size) ==
-          static_cast<ssize_t>(text.size()));
+    const auto sent =
+        sendto(sender, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&to), size);
     close(sender);
+    return sent == static_cast<ssize_t>(text.size());
+}
+
+void notify(const std::string& address, std::string_view text) {
+    const bool sent = send_message(address, text);
+    CHECK(sent);
 }
 
 TEST_CASE("only the service's own processes are heard") {
@@ -265,6 +273,21 @@ TEST_CASE("only the service's own processes are heard") {
     const bool heard = test::run_until(io, [&] { return socket.ready(); });
     CHECK(heard);
     CHECK(socket.state().status == "serving");
+}
+
+TEST_CASE("a flood of messages is read in portions, to its end") {
+    constexpr unsigned kMessages = 300;
+    boost::asio::io_context io;
+    const auto made = NotifySocket::create(io.get_executor(), [](int) { return false; });
+    REQUIRE(made);
+    // The kernel queues a few; the sender waits for room.
+    std::thread flood([address = (*made)->address()] {
+        for (unsigned i = 0; i < kMessages; ++i) (void)send_message(address, "READY=1");
+    });
+    const bool all = test::run_until(io, [&] { return (*made)->strangers() == kMessages; });
+    flood.join();
+    CHECK(all);
+    CHECK_FALSE((*made)->ready());
 }
 
 Task<runtime::Result<int>> exit_with(int status) {
