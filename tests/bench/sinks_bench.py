@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from bench_kit import LAUNCHER, Place, heading, memory_of, option, own_environment, percentile, ratio, table
+from bench_kit import LAUNCHER, Place, heading, memory_of, option, own_environment, percentile, ratio, table, until
 
 RATE, SECONDS, TOGETHER = option("rate", 2000), option("seconds", 20), option("together", 0)
 REACH_P999, REACH_RSS = 1.10, 24.0
@@ -150,23 +150,43 @@ class Ours(Row):
     def stdout_is_read(self):
         return self.kind != "pipe"
 
+    def queued(self):
+        """Bytes that wait for the outputs, as the health endpoint has it."""
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(10)
+            asked.connect(str(self.directory / "health.sock"))
+            asked.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            text = b"".join(iter(lambda: asked.recv(1 << 16), b"")).decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("kms_launcher_log_queue_bytes"))
+
+    def read_journal(self):
+        self.journal.settimeout(0.5)
+        while True:
+            try:
+                self.delivered_elsewhere += b"MESSAGE=app key released" in self.journal.recv(1 << 20)
+            except TimeoutError:
+                if self.done.is_set():
+                    return
+
     def finish(self, reader, reading):
-        self.delivered_elsewhere = None
+        """The output takes records again, what has waited for it comes, and the launcher is asked to end."""
+        self.delivered_elsewhere, self.done = None, threading.Event()
         log = pathlib.Path(f"/proc/{self.process.pid}/root{self.small}/log")
         held = log.open("rb") if self.kind == "disk" and log.exists() else None
-        self.process.send_signal(signal.SIGTERM)
         if not reading:
             reader.start()
         if self.kind == "journal":
-            self.journal.settimeout(1.5)
             self.delivered_elsewhere = 0
-            try:
-                while True:
-                    self.delivered_elsewhere += b"MESSAGE=app key released" in self.journal.recv(1 << 20)
-            except TimeoutError:
-                pass
+            journal_reader = threading.Thread(target=self.read_journal, daemon=True)
+            journal_reader.start()
+        if self.kind != "disk":
+            until(lambda: self.queued() == 0, 60, 0.1)
+        self.process.send_signal(signal.SIGTERM)
         self.process.wait(15)
-        reader.join(5)
+        reader.join(30)
+        if self.kind == "journal":
+            self.done.set()
+            journal_reader.join(5)
         if held:
             self.delivered_elsewhere = held.read().count(b'"message":"app key released"')
 
