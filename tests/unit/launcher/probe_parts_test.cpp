@@ -117,6 +117,7 @@ TEST_CASE("an answer reads the same however it is cut into pieces") {
         {"just fits", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", false, State::done,
          200, "0123456789"},
         {"ssh", "SSH-2.0-OpenSSH_9.2\r\n\r\n", false, State::malformed, 0, ""},
+        {"ssh greeting", "SSH-2.0-OpenSSH_9.2\r\n", false, State::malformed, 0, ""},
         {"http/2", "PRI * HTTP/2.0\r\n\r\n", false, State::malformed, 0, ""},
         {"bad length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", false, State::malformed, 0,
          ""},
@@ -135,6 +136,19 @@ TEST_CASE("an answer reads the same however it is cut into pieces") {
             CHECK(reader.body() == row.body);
             CHECK(reader.any_bytes() == !row.text.empty());
             CHECK(reader.detail().empty() == (row.at_end != State::malformed));
+        }
+}
+
+TEST_CASE("a peer that speaks another protocol is known before it closes, however it is cut") {
+    for (const std::string_view text :
+         {"SSH-2.0-OpenSSH_9.2\r\n", "220 mail.example ESMTP ready\r\n", "+OK\r\n",
+          "\x15\x03\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"})
+        for (const std::size_t piece : {std::size_t{1}, std::size_t{3}, std::size_t{100}}) {
+            INFO(text << " in pieces of " << piece);
+            ResponseReader reader(false, 10);
+            for (std::size_t at = 0; at < text.size(); at += piece)
+                reader.feed(text.substr(at, piece));
+            CHECK(reader.state() == ResponseReader::State::malformed);
         }
 }
 
