@@ -7,6 +7,7 @@
 #include "launcher/control/cli_status.hpp"
 #include "launcher/control/run.hpp"
 #include "launcher/control/systemd.hpp"
+#include "launcher/plan/plan_checks.hpp"
 #include "launcher/plan/plan_loader.hpp"
 #include "launcher/supervise/exit_status.hpp"
 
@@ -132,17 +133,22 @@ int print_config(const Arguments& arguments) {
     return loaded.ok() ? 0 : launcher::kExitConfig;
 }
 
-/// Overwrites the values of secret variables where /proc/PID/environ shows them.
-void hide_secret_variables(const launcher::Plan& plan) {
-    for (const auto& service : plan.services) {
-        for (const auto& [name, source] : service.secret_env) {
-            if (source.from != launcher::SecretSource::From::environment) continue;
-            char* value = std::getenv(source.name.c_str());
-            if (value == nullptr) continue;
-            explicit_bzero(value, std::strlen(value));
-            unsetenv(source.name.c_str());
-        }
-    }
+void hide_variable(const std::string& name) {
+    char* value = std::getenv(name.c_str());
+    if (value == nullptr) return;
+    explicit_bzero(value, std::strlen(value));
+    unsetenv(name.c_str());
+}
+
+/// Overwrites the values of secret variables where /proc/PID/environ shows them: those that the
+/// configuration calls secret, and those whose names say it.
+void hide_secret_variables(const launcher::Plan& plan, const Environment& environment) {
+    for (const auto& service : plan.services)
+        for (const auto& [name, source] : service.secret_env)
+            if (source.from == launcher::SecretSource::From::environment)
+                hide_variable(source.name);
+    for (const auto& [name, value] : environment)
+        if (launcher::is_secret_name(name)) hide_variable(name);
 }
 
 int run(const Arguments& arguments) {
@@ -157,7 +163,7 @@ int run(const Arguments& arguments) {
             stderr);
         return launcher::kExitConfig;
     }
-    hide_secret_variables(loaded.plan);
+    hide_secret_variables(loaded.plan, arguments.sources.environment);
     return launcher::run_launcher(std::move(loaded), arguments.sources,
                                   {arguments.die_with_parent});
 }

@@ -6,7 +6,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-BASE = {"result", "deadline", "bytes", "secret", "openssl_ptr", "config", "config_node", "keccak", "log_filter", "log_filter_state", "metrics"}
+BASE = {"result", "deadline", "bytes", "secret", "openssl_ptr", "config", "config_node", "keccak", "log_filter", "log_filter_state", "metrics", "sha256"}
 # folder → folders whose headers it may include, besides its own and runtime's base. "runtime" means all of it.
 ALLOWED = {
     "launcher/runtime": set(),

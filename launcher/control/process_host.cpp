@@ -1,7 +1,6 @@
 #include "launcher/control/process_host.hpp"
 
 #include "launcher/control/supervisor_records.hpp"
-#include "launcher/control/wakeup.hpp"
 #include "launcher/plan/plan_checks.hpp"
 #include "launcher/process/child.hpp"
 #include "launcher/process/descendants.hpp"
@@ -10,6 +9,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
 namespace launcher {
@@ -294,7 +295,8 @@ std::vector<std::string> ProcessHost::last_lines(const std::string& service, std
     return parts_.pipeline.last_lines(service, count);
 }
 
-Task<void> ProcessHost::drain(std::string service, milliseconds limit) {
+Task<void> ProcessHost::drain_on_worker(std::string service, milliseconds limit,
+                                        std::shared_ptr<Drained> drained) {
     auto work = [&pipeline = parts_.pipeline, service = std::move(service),
                  limit]() -> Result<void> {
         pipeline.drain(service, limit);
@@ -303,6 +305,18 @@ Task<void> ProcessHost::drain(std::string service, milliseconds limit) {
     const auto done = co_await parts_.workers.run(
         parts_.clock, Deadline::after(parts_.clock.now(), limit + 1s), std::move(work));
     (void)done;  // a drain that was not done loses nothing: the capture thread reads on
+    drained->done = true;
+    drained->wakeup.notify();
+}
+
+Task<void> ProcessHost::drain(std::string service, milliseconds limit) {
+    // The workers may have longer work before this one; the record of an end must not wait for it.
+    const auto deadline = Deadline::after(parts_.clock.now(), limit);
+    auto drained = std::make_shared<Drained>(Drained{false, Wakeup(parts_.executor)});
+    boost::asio::co_spawn(parts_.executor, drain_on_worker(std::move(service), limit, drained),
+                          boost::asio::detached);
+    while (!drained->done && !deadline.expired(parts_.clock.now()))
+        co_await drained->wakeup.wait(parts_.clock, deadline);
 }
 
 logs::PipelineCounters ProcessHost::log_counters() {

@@ -4,6 +4,7 @@
 #include "launcher/control/evidence_taker.hpp"
 #include "launcher/control/host.hpp"
 #include "launcher/control/systemd.hpp"
+#include "launcher/control/wakeup.hpp"
 #include "launcher/probe/line_watch.hpp"
 #include "launcher/probe/notify_socket.hpp"
 #include "launcher/probe/probe.hpp"
@@ -78,7 +79,14 @@ class ProcessHost final : public Host {
         Descriptor pidfd;
     };
     struct Watched;  ///< notify socket and line watches of one service
+    /// A drain under way, which may outlast the wait for it.
+    struct Drained {
+        bool done = false;
+        Wakeup wakeup;
+    };
     Watched& watched(const ServicePlan& service);
+    runtime::Task<void> drain_on_worker(std::string service, milliseconds limit,
+                                        std::shared_ptr<Drained> drained);
     Descriptor enter_cgroup(const ServicePlan& service);
     std::map<std::string, std::string> limits_of(const std::string& service, int pid) const;
     runtime::Task<runtime::Result<int>> run_command(std::string service,

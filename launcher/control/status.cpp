@@ -137,6 +137,8 @@ json::object stream_object(const logs::StreamCounters& stream) {
     object["bytes"] = by_level(stream.bytes_by_level);
     object["filtered"] = stream.filtered;
     object["probe_noise"] = stream.probe_noise;
+    object["empty_lines"] = stream.empty_lines;
+    object["pipe_held_by_descendant"] = stream.held_by_descendant;
     object["pipe_bytes"] = stream.pipe_bytes;
     object["last_line"] = time_value(stream.last_line);
     return object;

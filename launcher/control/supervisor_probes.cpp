@@ -162,13 +162,14 @@ void Supervisor::on_liveness(ServiceUnit& unit, const ProbeResult& result) {
             break;
         case FreezeChange::What::frozen:
             unit.frozen_at = now;
+            // From here on its seconds are counted; before, it was a suspicion.
+            unit.freeze_since = clock_.wall_now();
             ++unit.freezes[change.new_class];
             spawn_task(explain_freeze(unit, change));
             take_one_evidence(unit, "frozen");
             spawn_task(evidence_loop(unit));
             break;
-        case FreezeChange::What::class_changed:
-            ++unit.freezes[change.new_class];
+        case FreezeChange::What::class_changed:  // the same freeze, seen at another layer
             host_.emit(freeze_record(unit, change, ""));
             break;
         case FreezeChange::What::ended:

@@ -80,6 +80,14 @@ std::uint64_t dropped_lines(const logs::PipelineCounters& counters) {
     return sum;
 }
 
+/// Pipes that something which outlived its service kept open, so that their end was not awaited.
+std::uint64_t held_pipes(const logs::PipelineCounters& counters) {
+    std::uint64_t pipes = 0;
+    for (const auto& service : counters.services)
+        pipes += service.out.held_by_descendant + service.err.held_by_descendant;
+    return pipes;
+}
+
 /// What still waits at an output that takes nothing: lost, unless it does within the last moments.
 std::uint64_t unwritten_lines(const logs::PipelineCounters& counters) {
     std::uint64_t sum = 0;
@@ -267,6 +275,7 @@ Record launcher_exit_record(const Ending& ending, const std::vector<ServiceEnd>&
     fields.emplace_back("services", logs::JsonText{json::serialize(services)});
     fields.emplace_back("log_lines_dropped", dropped_lines(counters));
     fields.emplace_back("log_lines_unwritten", unwritten_lines(counters));
+    fields.emplace_back("pipe_held_by_descendant", held_pipes(counters));
     fields.emplace_back("orphans_reaped", orphans_reaped);
     return launcher_record(status == 0 ? LogLevel::info : LogLevel::error, "launcher-exit",
                            "the launcher ends with status " + std::to_string(status),

@@ -15,8 +15,14 @@ void append_piece(TextBuffer& out, const char (&piece)[N]) {
 }
 
 std::uint32_t append_string(TextBuffer& out, std::string_view text) {
-    out.append('"');
-    const std::uint32_t invalid = append_json_escaped(out, text);
+    const std::size_t plain = plain_prefix(text);
+    // Most strings need no escape: both quotes and the text go out as one piece.
+    char* const at = out.reserve(text.size() + 2);
+    *at = '"';
+    if (plain != 0) std::memcpy(at + 1, text.data(), plain);
+    out.commit(plain + 1);
+    const std::uint32_t invalid =
+        plain == text.size() ? 0 : append_json_escaped(out, text.substr(plain));
     out.append('"');
     return invalid;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <memory>
+#include <type_traits>
 
 namespace launcher::logs {
 namespace {
@@ -79,7 +81,9 @@ Fields owned_fields(const FieldView* fields, std::size_t count) {
 }  // namespace
 
 void RecordView::clear() {
-    static_cast<RecordValues&>(*this) = RecordValues();
+    // Built in its place: a temporary would be filled, and then copied, for every line.
+    static_assert(std::is_trivially_destructible_v<RecordValues>);
+    std::construct_at(static_cast<RecordValues*>(this));
     spans.clear();
     span_fields.clear();
     fields.clear();

@@ -4,11 +4,11 @@
 #include "launcher/plan/effective_config.hpp"
 #include "launcher/plan/plan_reader.hpp"
 #include "launcher/runtime/bytes.hpp"
+#include "launcher/runtime/sha256.hpp"
 
 #include <algorithm>
 #include <cctype>
 
-#include <openssl/evp.h>
 #include <unistd.h>
 
 namespace launcher {
@@ -26,10 +26,8 @@ std::string variable(const Environment& environment, const std::string& name) {
 std::string digest_of(const std::vector<EffectiveValue>& values) {
     std::string text;
     for (const auto& value : values) text += value.path + " = " + value.value + "\n";
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (EVP_Digest(text.data(), text.size(), hash, &size, EVP_sha256(), nullptr) != 1) return "";
-    return runtime::to_hex({hash, size});
+    const auto hash = runtime::sha256_of_public(text);
+    return runtime::to_hex(runtime::ByteView(hash.data(), hash.size()));
 }
 
 /// The first of --log, LAUNCHER_LOG, [log] filter, RUST_LOG and "info" that is set. The first two

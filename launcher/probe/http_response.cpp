@@ -15,6 +15,8 @@ namespace {
 namespace http = boost::beast::http;
 namespace json = boost::json;
 using Parser = http::response_parser<http::string_body>;
+constexpr std::string_view kBeginning = "HTTP/1.";
+constexpr std::size_t kFirst = 64;
 
 bool is_token(std::string_view text) {
     static constexpr std::string_view kExtra = "!#$%&'*+-.^_`|~";
@@ -98,7 +100,7 @@ struct ResponseReader::Impl {
     bool head_only = false;
     std::size_t max_body = 0;
     std::unique_ptr<Parser> parser;
-    std::string pending;  ///< bytes that the parser has not taken yet
+    std::string pending;  ///< of the head all bytes so far; of the body what was not taken yet
     State state = State::head;
     bool any_bytes = false;
     bool overlong = false;  ///< the announced length is beyond max_body
@@ -130,19 +132,36 @@ struct ResponseReader::Impl {
         overlong = state == State::body && length && *length > max_body;
     }
 
+    /// Whether the next answer's head is complete; nothing while it is not.
+    std::optional<boost::system::error_code> parse_head(std::size_t& used) {
+        // From the start each time: Beast, once it has asked for more, looks at nothing before the
+        // head's end, so that a peer which speaks another protocol in small pieces would seem to
+        // be silent.
+        restart();
+        boost::system::error_code error;
+        used = 0;
+        while (!error && !parser->is_header_done() && used < pending.size())
+            used += parser->put(boost::asio::buffer(pending.data() + used, pending.size() - used),
+                                error);
+        if (error == http::error::need_more) error = {};
+        if (error || parser->is_header_done()) return error;
+        if (pending.size() > kMaxHead) return make_error_code(http::error::header_limit);
+        return std::nullopt;
+    }
+
     void read_head() {
         while (state == State::head && !pending.empty()) {
-            boost::system::error_code error;
-            const std::size_t used = parser->put(boost::asio::buffer(pending), error);
+            const auto first = std::string_view(pending).substr(0, kBeginning.size());
+            if (!kBeginning.starts_with(first))
+                return broken(make_error_code(http::error::bad_version));
+            std::size_t used = 0;
+            const auto error = parse_head(used);
+            if (!error) return;
+            if (*error) return broken(*error);
             pending.erase(0, used);
-            if (error == http::error::need_more) return;
-            if (error) return broken(error);
-            if (!parser->is_header_done()) continue;
             const unsigned code = parser->get().result_int();
-            if (code / 100 == 1 && code != 101)
-                restart();  // interim answers come before the real one
-            else
-                on_head();
+            // Interim answers come before the real one.
+            if (code / 100 != 1 || code == 101) on_head();
         }
     }
 
@@ -185,13 +204,17 @@ ResponseReader::State ResponseReader::feed(std::string_view bytes) {
     Impl& impl = *impl_;
     impl.any_bytes = impl.any_bytes || !bytes.empty();
     impl.pending += bytes;
-    if (impl.state == State::head) impl.read_head();
+    // What a line says is known at its end; and the first bytes tell whether it is HTTP at all.
+    const bool news = bytes.find('\n') != std::string_view::npos || impl.pending.size() < kFirst ||
+                      impl.pending.size() > kMaxHead;
+    if (impl.state == State::head && news) impl.read_head();
     if (impl.state == State::body) impl.read_body();
     return impl.state;
 }
 
 ResponseReader::State ResponseReader::finish() {
     Impl& impl = *impl_;
+    if (impl.state == State::head) impl.read_head();
     if (impl.state == State::head) {
         impl.state = State::cut;
     } else if (impl.state == State::body) {

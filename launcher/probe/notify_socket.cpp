@@ -25,6 +25,7 @@ using runtime::Result;
 
 constexpr std::size_t kMaxMessage = 4096;
 constexpr std::size_t kMaxStatus = 256;
+constexpr int kMessagesPerTurn = 16;  ///< whoever floods the socket holds up nothing else
 
 std::string printable(std::string_view text) {
     std::string result(text.substr(0, kMaxStatus));
@@ -90,7 +91,7 @@ struct NotifySocket::Impl {
     unsigned strangers = 0;
 
     void receive_all() {
-        for (;;) {
+        for (int taken = 0; taken < kMessagesPerTurn; ++taken) {
             std::array<char, kMaxMessage> text;
             alignas(cmsghdr)
                 std::array<char, CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(8 * sizeof(int))>

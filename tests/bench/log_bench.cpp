@@ -1,7 +1,7 @@
 // How fast one core turns lines of services into JSON lines: split, parse, join, redact, filter,
 // encode.
 //
-//     log_bench [seconds per corpus]
+//     log_bench [seconds per corpus [CORPUS]]
 //     log_bench write DIRECTORY
 //
 // Prints one row per corpus; or writes each corpus into a file, for other programs to read. The
@@ -241,5 +241,7 @@ void run(const Corpus& what, double seconds) {
 int main(int argc, char** argv) {
     if (argc > 2 && std::string_view(argv[1]) == "write") return write_all(argv[2]);
     const double seconds = argc > 1 ? std::atof(argv[1]) : 1.0;
-    for (const Corpus& corpus : kCorpora) run(corpus, seconds);
+    const std::string_view only = argc > 2 ? argv[2] : "";
+    for (const Corpus& corpus : kCorpora)
+        if (only.empty() || only == corpus.name) run(corpus, seconds);
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """An output that takes nothing, while a service writes 2,000 lines a second: what the service feels (time of each write), what
 the supervisor's memory does, and what of the lines arrives. Beside the launcher: s6-log, svlogd, supervisor, tini.
-Options: --seconds=20 for each row (the full measure is 600), --rate=2000."""
+Options: --seconds=20 for each row (the full measure is 600), --rate=2000, --together=1: all rows at the same time, so that they
+share whatever else the machine does; --ours=1: the launcher alone."""
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -14,9 +16,9 @@ import sys
 import threading
 import time
 
-from bench_kit import LAUNCHER, Place, heading, memory_of, option, own_environment, percentile, ratio, table
+from bench_kit import LAUNCHER, Place, heading, memory_of, option, own_environment, percentile, ratio, table, until
 
-RATE, SECONDS = option("rate", 2000), option("seconds", 20)
+RATE, SECONDS, TOGETHER = option("rate", 2000), option("seconds", 20), option("together", 0)
 REACH_P999, REACH_RSS = 1.10, 24.0
 QUEUE = "4MiB"
 
@@ -148,23 +150,43 @@ class Ours(Row):
     def stdout_is_read(self):
         return self.kind != "pipe"
 
+    def queued(self):
+        """Bytes that wait for the outputs, as the health endpoint has it."""
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(10)
+            asked.connect(str(self.directory / "health.sock"))
+            asked.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            text = b"".join(iter(lambda: asked.recv(1 << 16), b"")).decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("kms_launcher_log_queue_bytes"))
+
+    def read_journal(self):
+        self.journal.settimeout(0.5)
+        while True:
+            try:
+                self.delivered_elsewhere += b"MESSAGE=app key released" in self.journal.recv(1 << 20)
+            except TimeoutError:
+                if self.done.is_set():
+                    return
+
     def finish(self, reader, reading):
-        self.delivered_elsewhere = None
+        """The output takes records again, what has waited for it comes, and the launcher is asked to end."""
+        self.delivered_elsewhere, self.done = None, threading.Event()
         log = pathlib.Path(f"/proc/{self.process.pid}/root{self.small}/log")
         held = log.open("rb") if self.kind == "disk" and log.exists() else None
-        self.process.send_signal(signal.SIGTERM)
         if not reading:
             reader.start()
         if self.kind == "journal":
-            self.journal.settimeout(1.5)
             self.delivered_elsewhere = 0
-            try:
-                while True:
-                    self.delivered_elsewhere += b"MESSAGE=app key released" in self.journal.recv(1 << 20)
-            except TimeoutError:
-                pass
+            journal_reader = threading.Thread(target=self.read_journal, daemon=True)
+            journal_reader.start()
+        if self.kind != "disk":
+            until(lambda: self.queued() == 0, 60, 0.1)
+        self.process.send_signal(signal.SIGTERM)
         self.process.wait(15)
-        reader.join(5)
+        reader.join(30)
+        if self.kind == "journal":
+            self.done.set()
+            journal_reader.join(5)
         if held:
             self.delivered_elsewhere = held.read().count(b'"message":"app key released"')
 
@@ -229,32 +251,39 @@ class Tini(Row):
 
 def main():
     heading("outputs that take nothing", f"{RATE:,} lines a second for {SECONDS} s into each; the service times its own write(2); pipe: nobody reads the standard output; "
-            "disk: a file system of 1 MiB is full; journal: nobody reads journald's socket; read: nothing is stuck; rss: the most at any time, all processes but the service")
+            "disk: a file system of 1 MiB is full; journal: nobody reads journald's socket; read: nothing is stuck; rss: the most at any time, all processes but the service"
+            + ("; all rows at the same time" if TOGETHER else ""))
     plan = [(Ours, LAUNCHER, ("read", "pipe", "disk", "journal")), (S6Log, "s6-log", ("pipe", "disk")), (Svlogd, "svlogd", ("disk",)),
             (Supervisord, "supervisord", ("pipe", "disk")), (Tini, "tini", ("pipe",))]
-    rows, ours = [["", "p50 µs", "p99.9 µs", "max ms", "÷ read", "RSS MiB", "lines written", "lost"]], {}
-    missed = []
+    if option("ours", 0):
+        del plan[1:]
+    rows, missed = [["", "p50 µs", "p99.9 µs", "max ms", "÷ read", "RSS MiB", "lines written", "lost"]], []
     with Place() as place:
+        planned = []
         for kind, program, outputs in plan:
             for output in outputs:
-                if not shutil.which(program):
+                if shutil.which(program):
+                    planned.append(kind(place, output))
+                else:
                     rows.append([f"{program}, {output}", "not installed"])
-                    continue
-                row = kind(place, output)
-                told = row.run()
-                if kind is Ours:
-                    ours[output] = told
-                    if told["rss"] > REACH_RSS:
-                        missed.append(f"{row.name}: {told['rss']:.1f} MiB")
-                    if "told" in told["loss"]:
-                        missed.append(f"{row.name}: lost {told['loss']}")
-                    if told["p99.9"] > ours["read"]["p99.9"] * REACH_P999:
-                        missed.append(f"{row.name}: p99.9 is {ratio(told['p99.9'], ours['read']['p99.9'])} of what it is when all is read")
-                if told["blocked"]:
-                    rows.append([row.name, "-", "-", "-", "-", f"{told['rss']:.1f}", "the service is frozen", "-"])
-                    continue
-                rows.append([row.name, f"{told['p50']:.1f}", f"{told['p99.9']:.0f}", f"{told['max'] / 1000:.1f}", ratio(told["p99.9"], ours["read"]["p99.9"]),
-                             f"{told['rss']:.1f}", f"{told['lines']:,}", told["loss"]])
+        with concurrent.futures.ThreadPoolExecutor(len(planned) if TOGETHER else 1) as pool:
+            measured = list(zip(planned, pool.map(lambda row: row.run(), planned)))
+    read = next(told["p99.9"] for row, told in measured if isinstance(row, Ours) and row.kind == "read")
+    for row, told in measured:
+        if isinstance(row, Ours):
+            if told["rss"] > REACH_RSS:
+                missed.append(f"{row.name}: {told['rss']:.1f} MiB")
+            if "told" in told["loss"]:
+                missed.append(f"{row.name}: lost {told['loss']}")
+            if told["p99.9"] > read * REACH_P999:
+                missed.append(f"{row.name}: p99.9 is {ratio(told['p99.9'], read)} of what it is when all is read")
+            if told["blocked"]:
+                missed.append(f"{row.name}: the service is frozen")
+        if told["blocked"]:
+            rows.append([row.name, "-", "-", "-", "-", f"{told['rss']:.1f}", "the service is frozen", "-"])
+            continue
+        rows.append([row.name, f"{told['p50']:.1f}", f"{told['p99.9']:.0f}", f"{told['max'] / 1000:.1f}", ratio(told["p99.9"], read),
+                     f"{told['rss']:.1f}", f"{told['lines']:,}", told["loss"]])
     table(rows)
     print("reached" if not missed else "missed: " + "; ".join(missed))
 

@@ -42,7 +42,21 @@ def late_by(launcher, service):
     return (seconds_of(record["@timestamp"]) - float(death["message"].rsplit(" ", 1)[1])) * 1000
 
 
+def in_time(seconds, attempt):
+    """Tries up to three times, as another process may take the machine for a moment; the last (good, seconds, detail), for
+    which good is whether everything but the time was right."""
+    for _ in range(3):
+        good, took, detail = attempt()
+        if not good or took <= seconds:
+            break
+    return good and took <= seconds, f"{took * 1000:.0f} ms, {detail}"
+
+
 def p1_orphans(mode, pid1):
+    check(f"{mode} P1: 100 orphans leave no zombie after 100 ms", *in_time(0.1, lambda: orphans(mode, pid1)))
+
+
+def orphans(mode, pid1):
     with Workspace() as work:
         config = work.config(f'[service.kms]\ncommand = {work.command(name="kms", orphans=100)}\n' + up_probe("kms"))
         with Launcher(config, pid1) as launcher:
@@ -54,9 +68,12 @@ def p1_orphans(mode, pid1):
 
             until(lambda: not zombies(), 1.0, 0.005)
             took = time.monotonic() - began
-            check(f"{mode} P1: 100 orphans leave no zombie", not zombies() and took < 0.5, f"{zombies()} {took:.3f}s")
+            left = zombies()
             launcher.signal(signal.SIGTERM)
             check(f"{mode} P1: and the launcher still stops cleanly", launcher.status() == 0, launcher.dump())
+            last = launcher.records[-1].get("fields", {})
+            check(f"{mode} P1: … having reaped them all", last.get("orphans_reaped", 0) >= 100, json.dumps(last))
+            return not left, took, f"zombies {left}"
 
 
 def p2_kms_ends(mode, pid1):
@@ -101,6 +118,10 @@ def p3_auth_ends(mode, pid1):
 
 
 def p4_clean_stop(mode, pid1):
+    check(f"{mode} P4: within a second", *in_time(1.0, lambda: clean_stop(mode, pid1)))
+
+
+def clean_stop(mode, pid1):
     with Workspace() as work:
         with Launcher(two_services(work, {"cleanup": 0.4}, {"cleanup": 0.4}), pid1) as launcher:
             launcher.action("service-ready", "kms")
@@ -113,10 +134,10 @@ def p4_clean_stop(mode, pid1):
                   launcher.has_message("kms cleaned up") and launcher.has_message("auth-eth cleaned up"))
             order = [r["message"] for r in launcher.records if "got SIGTERM" in r.get("message", "")]
             check(f"{mode} P4: the KMS is asked first", order[:1] == ["kms got SIGTERM"], str(order))
-            check(f"{mode} P4: within a second", took < 1.5, f"{took:.2f}s")
             last = launcher.records[-1]
             check(f"{mode} P4: the last record is launcher-exit with every status",
                   last.get("event.action") == "launcher-exit" and len(last["fields"]["services"]) == 2, json.dumps(last))
+            return True, took, ""
 
 
 def p5_ignored_term(mode, pid1):
@@ -141,7 +162,7 @@ def p6_second_signal(mode, pid1):
             launcher.signal(signal.SIGTERM)
             status = launcher.status()
             took = time.monotonic() - began
-            check(f"{mode} P6: the second SIGTERM kills at once", status == 137 and took < 1.5, f"{status} {took:.2f}s")
+            check(f"{mode} P6: the second SIGTERM kills at once", status == 137 and took < 1.0, f"{status} {took:.2f}s")
 
 
 def p7_stopped_service(mode, pid1):
@@ -171,6 +192,10 @@ def p7_stopped_service(mode, pid1):
 
 
 def p8_launcher_killed(mode, pid1):
+    check(f"{mode} P8: the launcher is killed: both services are gone within 100 ms", *in_time(0.1, lambda: launcher_killed(pid1)))
+
+
+def launcher_killed(pid1):
     with Workspace() as work:
         with Launcher(two_services(work, {"term": "ignore"}, {"term": "ignore"}), pid1) as launcher:
             launcher.action("service-ready", "kms")
@@ -190,8 +215,7 @@ def p8_launcher_killed(mode, pid1):
             took = time.monotonic() - began
             for handle in handles:
                 os.close(handle)
-            check(f"{mode} P8: the launcher is killed: both services are gone within 100 ms",
-                  not left and took < 0.3, f"{len(left)} left, {took * 1000:.0f} ms")
+            return not left, took, f"{len(left)} left"
 
 
 def p9_grandchild(mode, pid1):
@@ -214,6 +238,8 @@ def p9_grandchild(mode, pid1):
                     os.close(handle)
                 check(f"{mode} P9: a {kind} grandchild in its own session is ended too",
                       status == 0 and outside and gone and took < bound + 0.5, f"{status} {outside} {gone} {took:.2f}s")
+                last = launcher.records[-1].get("fields", {})
+                check(f"{mode} P9: … and the pipes that it held are counted", last.get("pipe_held_by_descendant", 0) >= 1, json.dumps(last))
 
 
 def p10_descriptors(mode, pid1):

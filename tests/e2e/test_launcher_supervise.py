@@ -327,15 +327,17 @@ def secrets():
         printer.write_text("import os, signal\nprint('url', os.environ['ETH_RPC_URL'], flush=True)\nprint('up', flush=True)\nsignal.pause()\n")
         config = work.config(
             f'[service.kms]\ncommand = ["/usr/bin/python3", "-S", "-E", "{printer}"]\n'
-            'secret_env = { ETH_RPC_URL = { env = "ETH_RPC_URL" } }\n' + up_probe("kms", "up")
+            'secret_env = { ETH_RPC_URL = { env = "ETH_RPC_URL" } }\nenv_pass = ["ADMIN_TOKEN"]\n' + up_probe("kms", "up")
             + f'[service.other]\ncommand = {work.command(name="other")}\nstop_timeout = "1s"\n')
-        with Launcher(config, env=dict(os.environ, ETH_RPC_URL=secret)) as launcher:
+        with Launcher(config, env=dict(os.environ, ETH_RPC_URL=secret, ADMIN_TOKEN="planted-by-name-4711")) as launcher:
             launcher.action("service-ready", "kms")
             line = launcher.wait_for(lambda r: r.get("message", "").startswith("url "))
             check("a service gets its secret, and its log does not show it",
                   line is not None and "0123456789abcdef" not in line["message"] and "[redacted]" in line["message"], str(line))
             own = Path(f"/proc/{launcher.pid()}/environ").read_bytes()
-            check("the launcher's own environment does not show it either", b"0123456789abcdef" not in own)
+            check("the launcher's own environment does not show it either", b"0123456789abcdef" not in own and own != b"")
+            check("nor what a name alone calls secret, which the service gets", b"planted-by-name" not in own
+                  and b"planted-by-name" in Path(f"/proc/{launcher.action('service-start', 'kms')['fields']['pid']}/environ").read_bytes())
             other = Path(f"/proc/{service_pid(launcher, 'other')}/environ").read_bytes()
             check("nor does the other service's", b"ETH_RPC_URL" not in other)
             shown = subprocess.run([LAUNCHER, "print-config", "--config", str(config)], env=dict(os.environ, ETH_RPC_URL=secret),

@@ -9,6 +9,8 @@
 #include "tests/support/manual_clock.hpp"
 #include "tests/support/raw_client.hpp"
 
+#include <thread>
+
 #include <catch2/catch.hpp>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -115,6 +117,7 @@ TEST_CASE("an answer reads the same however it is cut into pieces") {
         {"just fits", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", false, State::done,
          200, "0123456789"},
         {"ssh", "SSH-2.0-OpenSSH_9.2\r\n\r\n", false, State::malformed, 0, ""},
+        {"ssh greeting", "SSH-2.0-OpenSSH_9.2\r\n", false, State::malformed, 0, ""},
         {"http/2", "PRI * HTTP/2.0\r\n\r\n", false, State::malformed, 0, ""},
         {"bad length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", false, State::malformed, 0,
          ""},
@@ -133,6 +136,19 @@ TEST_CASE("an answer reads the same however it is cut into pieces") {
             CHECK(reader.body() == row.body);
             CHECK(reader.any_bytes() == !row.text.empty());
             CHECK(reader.detail().empty() == (row.at_end != State::malformed));
+        }
+}
+
+TEST_CASE("a peer that speaks another protocol is known before it closes, however it is cut") {
+    for (const std::string_view text :
+         {"SSH-2.0-OpenSSH_9.2\r\n", "220 mail.example ESMTP ready\r\n", "+OK\r\n",
+          "\x15\x03\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"})
+        for (const std::size_t piece : {std::size_t{1}, std::size_t{3}, std::size_t{100}}) {
+            INFO(text << " in pieces of " << piece);
+            ResponseReader reader(false, 10);
+            for (std::size_t at = 0; at < text.size(); at += piece)
+                reader.feed(text.substr(at, piece));
+            CHECK(reader.state() == ResponseReader::State::malformed);
         }
 }
 
@@ -232,16 +248,22 @@ TEST_CASE("a notification says ready, stopping and a status, and commands nothin
     CHECK(state.status.size() == 256);
 }
 
-void notify(const std::string& address, std::string_view text) {
+bool send_message(const std::string& address, std::string_view text) {
     const int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     sockaddr_un to{};
     to.sun_family = AF_UNIX;
     address.copy(to.sun_path, sizeof to.sun_path);
     to.sun_path[0] = '\0';
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-    CHECK(sendto(sender, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&to), size) ==
-          static_cast<ssize_t>(text.size()));
+    const auto sent =
+        sendto(sender, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&to), size);
     close(sender);
+    return sent == static_cast<ssize_t>(text.size());
+}
+
+void notify(const std::string& address, std::string_view text) {
+    const bool sent = send_message(address, text);
+    CHECK(sent);
 }
 
 TEST_CASE("only the service's own processes are heard") {
@@ -265,6 +287,21 @@ TEST_CASE("only the service's own processes are heard") {
     const bool heard = test::run_until(io, [&] { return socket.ready(); });
     CHECK(heard);
     CHECK(socket.state().status == "serving");
+}
+
+TEST_CASE("a flood of messages is read in portions, to its end") {
+    constexpr unsigned kMessages = 300;
+    boost::asio::io_context io;
+    const auto made = NotifySocket::create(io.get_executor(), [](int) { return false; });
+    REQUIRE(made);
+    // The kernel queues a few; the sender waits for room.
+    std::thread flood([address = (*made)->address()] {
+        for (unsigned i = 0; i < kMessages; ++i) (void)send_message(address, "READY=1");
+    });
+    const bool all = test::run_until(io, [&] { return (*made)->strangers() == kMessages; });
+    flood.join();
+    CHECK(all);
+    CHECK_FALSE((*made)->ready());
 }
 
 Task<runtime::Result<int>> exit_with(int status) {

@@ -260,10 +260,17 @@ TEST_CASE("a frozen service is named, and left as it is") {
     stage.host.answers["kms liveness"] = O::tls_timeout;
     stage.pass(10s);
     REQUIRE(stage.host.record("freeze-class") != nullptr);
+    // Another class is no other freeze.
+    const std::map<O, std::uint64_t> once = {{O::http_headers_timeout, 1}};
+    CHECK(stage.status_of("kms").freezes == once);
+    // What is shown while it lasts must not be more than what is counted when it has ended.
+    const auto frozen_for = stage.clock.wall_now() - *stage.status_of("kms").freeze_since;
     stage.host.answers["kms liveness"] = O::ok;
     stage.pass(20s);
     CHECK(stage.status_of("kms").freeze == FreezeState::none);
     CHECK(stage.status_of("kms").freeze_seconds > 120);
+    CHECK(stage.status_of("kms").freeze_seconds >=
+          std::chrono::duration<double>(frozen_for).count());
     REQUIRE(stage.host.record("freeze-end") != nullptr);
     CHECK(stage.host.evidence.back() == "kms freeze-end");
     const std::map<std::string, std::uint64_t> taken = {
