@@ -90,10 +90,11 @@ Verdict<void> check_quote_content(const Attestation& attestation) {
 
 Verdict<VerifiedAttestation> verify_attestation(const Attestation& attestation,
                                                 const VerifiedCollateral& collateral,
-                                                UnixSeconds now, PlatformCache* cache) {
+                                                UnixSeconds now, PlatformCache* cache,
+                                                const VerifyOptions& options) {
     const auto quote = quote_of(attestation);
     if (!quote) return tl::unexpected(quote.error());
-    auto report = verify_quote(*quote, collateral, now, cache);
+    auto report = verify_quote(*quote, collateral, now, cache, options);
     if (!report) return tl::unexpected(std::move(report.error()));
     if (auto content = check_quote_content(attestation); !content)
         return tl::unexpected(std::move(content.error()));
