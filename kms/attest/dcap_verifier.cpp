@@ -55,6 +55,10 @@ Task<Result<DcapVerifier::Needs>> DcapVerifier::needs_of(SharedAttestation evide
 Task<Result<VerifiedMachine>> DcapVerifier::verify(SharedAttestation evidence, std::string asker,
                                                    Deadline deadline) {
     const std::shared_ptr<Counters> counters = counters_;
+    if (const auto fits = check_report_data_payload(*evidence); !fits) {
+        counters->refused[static_cast<std::size_t>(fits.error().stage)].add();
+        co_return refused(fits.error());
+    }
     const auto quote = quote_of(*evidence);
     if (!quote) {
         counters->refused[static_cast<std::size_t>(quote.error().stage)].add();

@@ -22,6 +22,8 @@ Payload payload_of(const LeafCertificate& certificate, CustomExtension extension
 }
 
 tl::expected<void, RpcError> check_bound(const Attestation& evidence, ByteView spki) {
+    if (!fits_payload(evidence))
+        return make_unexpected(RpcError("report_data does not match report_data_payload"));
     if (std::ranges::equal(evidence.report_data, ratls_report_data(spki))) return {};
     return make_unexpected(RpcError("report data mismatch"));
 }

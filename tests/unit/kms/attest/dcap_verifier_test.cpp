@@ -74,8 +74,6 @@ TEST_CASE("with collateral held, a silent server is not noticed") {
     // Past the time at which it is fetched anew in the background.
     f.clock.advance(24h);
     CHECK(f.verify().has_value());
-    CHECK(f.http.asked().size() == 4);
-    f.pass(1s);
     CHECK(f.http.asked().size() == 5);
 }
 
@@ -96,9 +94,7 @@ TEST_CASE("without collateral each caller waits for its own deadline, on one fet
     ask(5s);
     ask(10s);
     // Until both wait: the question to the worker comes back by itself.
-    const auto limit = std::chrono::steady_clock::now() + 10s;
-    while (f.clock.sleepers() < 3 && std::chrono::steady_clock::now() < limit)
-        f.io.run_one_until(limit);
+    f.settle();
     CHECK(f.http.asked().size() == 1);
     f.clock.advance(5s);
     test::run_ready(f.io);

@@ -47,7 +47,7 @@ TEST_CASE("while refreshing fails the old collateral serves, and the first good 
     f.machine.switches().pccs = WireFault::unavailable;
     f.pass(12h + 1s);
     CHECK(f.http.asked().size() == kRequestsOfAFetch + 1);
-    f.pass(29s, 29s);
+    f.pass(28s, 28s);
     CHECK(f.http.asked().size() == kRequestsOfAFetch + 1);
     f.pass(2s);
     CHECK(f.http.asked().size() == kRequestsOfAFetch + 2);
