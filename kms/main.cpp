@@ -34,7 +34,14 @@ std::unique_ptr<kms::QuoteVerifier> quote_verifier(const kms::VerifierContext& c
     if (!anchor) throw std::runtime_error(anchor.error().context);
     kms::HeldCollateralOptions options;
     options.fetch_limit = context.config.bounds.verification;
-    options.base_url = kms::collateral_base_url(collateral_url(context.config));
+    options.server = {kms::collateral_base_url(collateral_url(context.config)),
+                      context.config.attestation.pccs_ca_file};
+    const std::string directory =
+        context.config.attestation.collateral_dir.value_or(context.config.cert_dir + "/collateral");
+    std::shared_ptr<kms::CollateralDirectory> stored;
+    if (!directory.empty())
+        stored = std::make_shared<kms::CollateralDirectory>(
+            std::make_unique<runtime::PosixFileSystem>(), directory, options.server.base_url);
     auto http = std::make_unique<runtime::CurlHttpClient>(
         context.executor, context.clock,
         runtime::CurlHttpClient::Options{
@@ -43,7 +50,7 @@ std::unique_ptr<kms::QuoteVerifier> quote_verifier(const kms::VerifierContext& c
         context.clock, context.workers,
         std::make_unique<kms::HeldCollateral>(context.executor, context.clock, context.workers,
                                               std::move(http), std::move(*anchor),
-                                              std::move(options)));
+                                              std::move(options), std::move(stored)));
 }
 
 }  // namespace

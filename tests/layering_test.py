@@ -6,7 +6,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-BASE = {"result", "deadline", "bytes", "secret", "openssl_ptr", "config", "config_node", "keccak", "log_filter", "log_filter_state", "metrics", "sha256"}
+BASE = {"result", "deadline", "bytes", "secret", "openssl_ptr", "config", "config_node", "file_system", "keccak", "log_filter", "log_filter_state", "metrics", "sha256"}
 # folder → folders whose headers it may include, besides its own and runtime's base. "runtime" means all of it.
 ALLOWED = {
     "launcher/runtime": set(),
@@ -24,7 +24,7 @@ ALLOWED = {
     "kms/keys": {"kms/crypto"},
     "kms/evidence": {"kms/crypto"},
     "kms/verify": {"kms/evidence", "kms/crypto"},
-    "kms/cli": {"runtime", "kms/onboard", "kms/client", "kms/rpc", "kms/guest", "kms/keys", "kms/verify", "kms/evidence",
+    "kms/cli": {"runtime", "kms/attest", "kms/onboard", "kms/client", "kms/rpc", "kms/guest", "kms/keys", "kms/verify", "kms/evidence",
                 "kms/crypto"},
     "kms/config": set(),
     "kms/simulator": {"runtime", "kms/verify", "kms/evidence", "kms/crypto"},

@@ -2,7 +2,7 @@
 
 namespace kms {
 
-runtime::Task<Result<VerifiedMachine>> RefusingQuoteVerifier::verify(SharedAttestation,
+runtime::Task<Result<VerifiedMachine>> RefusingQuoteVerifier::verify(SharedAttestation, std::string,
                                                                      runtime::Deadline) {
     co_return Error{ErrorCode::unavailable,
                     "this build does not release keys, because the verification of quotes is not "

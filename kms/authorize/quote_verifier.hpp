@@ -5,6 +5,7 @@
 
 #include "kms/evidence/evidence.hpp"
 #include "launcher/runtime/clock.hpp"
+#include "launcher/runtime/metrics.hpp"
 
 #include <memory>
 #include <string>
@@ -25,12 +26,16 @@ using SharedAttestation = std::shared_ptr<const Attestation>;
 class QuoteVerifier {
   public:
     virtual ~QuoteVerifier() = default;
-    /// Verifies everything but the binding to a key, which the caller compares. Never waits past
-    /// `deadline`. Errors: unauthenticated (the evidence is refused), deadline_exceeded,
-    /// unavailable (what is needed to judge it cannot be had), resource_exhausted. The text begins
-    /// with the protocol's sentence, if it has one.
+    /// Verifies everything but the binding to a key, which the caller compares. `asker` is the
+    /// address of whoever shows the evidence, which bounds what is done for it; empty for evidence
+    /// that this program asked for. Never waits past `deadline`. Errors: unauthenticated (the
+    /// evidence is refused), deadline_exceeded, unavailable (what is needed to judge it cannot be
+    /// had), resource_exhausted. The text begins with the protocol's sentence, if it has one.
     virtual runtime::Task<Result<VerifiedMachine>> verify(SharedAttestation evidence,
+                                                          std::string asker,
                                                           runtime::Deadline deadline) = 0;
+    /// What /metrics tells of it.
+    virtual void append_metrics(runtime::MetricsText&) const {}
 };
 
 class ImageCheck {
@@ -45,7 +50,7 @@ class ImageCheck {
 /// For a program that cannot verify: everything is refused, with one sentence.
 class RefusingQuoteVerifier final : public QuoteVerifier {
   public:
-    runtime::Task<Result<VerifiedMachine>> verify(SharedAttestation evidence,
+    runtime::Task<Result<VerifiedMachine>> verify(SharedAttestation evidence, std::string asker,
                                                   runtime::Deadline deadline) override;
 };
 class RefusingImageCheck final : public ImageCheck {

@@ -17,7 +17,7 @@ Task<Result<AttestedCaller>> OwnEvidence::get(Deadline deadline) {
                         "the guest agent's attestation answers another question: its report data "
                         "is not the one that was asked for"};
     AttestedCaller own{std::make_shared<const Attestation>(std::move(decoded)), {}};
-    CO_TRY(own.machine, co_await verifier_.verify(own.evidence, deadline));
+    CO_TRY(own.machine, co_await verifier_.verify(own.evidence, {}, deadline));
     kept_ = own;
     co_return own;
 }

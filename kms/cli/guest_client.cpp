@@ -270,6 +270,12 @@ class Guest {
         if (!certificate) co_return fail(certificate.error());
         certificate_pem_ = std::move(*certificate);
         key_pem_ = std::string(key->pkcs8_pem().text());
+        if (!options_.identity_file.empty()) {
+            std::string both = certificate_pem_ + key_pem_;
+            const auto written = write_file(options_.identity_file, both, 0600);
+            runtime::wipe(both);
+            if (!written) co_return fail(written.error());
+        }
         watch_.end();
         co_return true;
     }
@@ -321,6 +327,10 @@ class Guest {
             .text("vm_config", vm_config_)
             .finish();
         KmsClient client(http_, clock_, client_options(), check_usage);
+        if (!options_.sign_request_file.empty())
+            if (const auto written = write_file(options_.sign_request_file, arguments, 0644);
+                !written)
+                co_return fail(written.error());
         auto answer = co_await client.call("SignCert", std::move(arguments), deadline);
         if (!answer) co_return fail(answer.error());
         const auto chain = texts_of(*answer, "certificate_chain");

@@ -20,6 +20,8 @@ Result<GuestOptions> parse_guest_options(std::span<char*> words) {
         if (word == "--alt-name") text = &options.alt_name;
         if (word == "--keys-out") text = &options.keys_file;
         if (word == "--chain-out") text = &options.chain_file;
+        if (word == "--identity-out") text = &options.identity_file;
+        if (word == "--sign-request-out") text = &options.sign_request_file;
         if (text != nullptr || word == "--timeout") {
             if (++i == words.size())
                 return Error{ErrorCode::invalid_argument, word + " needs a value"};
@@ -67,6 +69,9 @@ application with it, and has a certificate signed. No key is shown.
   --any-name        the certificate of the KMS may be for another host
   --keys-out FILE   write the answer with the keys there, readable by the owner only
   --chain-out FILE  write the signed chain there
+  --identity-out FILE      write the certificate with evidence and its key there, for
+                           `curl --cert FILE`; readable by the owner only
+  --sign-request-out FILE  write the body of the request for a certificate (JSON) there
   --timeout SPAN    for everything together (default: 60s)
   --json            one JSON object instead of lines
 

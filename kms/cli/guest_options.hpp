@@ -17,6 +17,8 @@ struct GuestOptions {
     std::string common_name = "guest";  ///< of the certificate to be signed
     std::string alt_name;               ///< of it; may be empty
     std::string keys_file, chain_file;  ///< written when given; the first for the owner only
+    std::string identity_file;          ///< the certificate with evidence and its key; owner only
+    std::string sign_request_file;      ///< the body of the request for a certificate
     std::chrono::milliseconds limit{60'000};  ///< everything together
     bool sign = true;                         ///< ask for a certificate, too
     bool check_name = true;                   ///< of the KMS's certificate

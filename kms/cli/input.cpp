@@ -71,6 +71,9 @@ struct Words {
     std::optional<std::string> root;
     std::optional<std::string> at;
     std::optional<std::string> vm_config;
+    std::optional<std::string> pccs;
+    std::optional<std::string> pccs_ca_file;
+    std::optional<std::string> collateral_out;
     bool as_json = false;
     bool help = false;
 };
@@ -81,7 +84,10 @@ Result<Words> parse_words(std::span<char*> words) {
         {"--collateral", &parsed.collateral},
         {"--root", &parsed.root},
         {"--at", &parsed.at},
-        {"--vm-config", &parsed.vm_config}};
+        {"--vm-config", &parsed.vm_config},
+        {"--pccs", &parsed.pccs},
+        {"--pccs-ca-file", &parsed.pccs_ca_file},
+        {"--collateral-out", &parsed.collateral_out}};
     for (std::size_t i = 0; i < words.size(); ++i) {
         const std::string_view word = words[i];
         const auto option = std::ranges::find_if(options, [&](const auto& known) {
@@ -139,6 +145,17 @@ Result<Input> read_input(std::span<char*> words) {
     if (parsed.at) {
         TRY(input.at, read_time(*parsed.at));
     }
+    if (parsed.pccs && parsed.collateral)
+        return bad("--collateral and --pccs exclude each other: give one of them");
+    if (!parsed.pccs && (parsed.pccs_ca_file || parsed.collateral_out))
+        return bad("--pccs-ca-file and --collateral-out belong to --pccs");
+    if (parsed.pccs) {
+        input.pccs = *parsed.pccs;
+        if (!input.pccs.starts_with("http://") && !input.pccs.starts_with("https://"))
+            return bad("--pccs takes a URL (http://... or https://...), not '" + input.pccs + "'");
+    }
+    input.pccs_ca_file = parsed.pccs_ca_file.value_or("");
+    input.collateral_out = parsed.collateral_out.value_or("");
     if (parsed.vm_config) {
         TRY(input.vm_config, read_file(*parsed.vm_config));
     }

@@ -15,14 +15,21 @@ struct Input {
     TrustAnchor anchor = TrustAnchor::intel();
     UnixSeconds at = 0;
     std::string vm_config;
+    std::string pccs;            ///< base URL of a server; empty = nothing is fetched
+    std::string pccs_ca_file;    ///< whom it is trusted by; empty = the system's roots
+    std::string collateral_out;  ///< where what was fetched is written to; may be empty
     bool as_json = false;
     bool help = false;
 };
 
-/// Reads `FILE [--collateral FILE] [--root FILE] [--at UNIX_SECONDS] [--vm-config FILE] [--json]`
-/// and the files. `--at` is now when it is not given. Errors (invalid_argument, not_found) are
-/// sentences.
+/// Reads `FILE [--collateral FILE | --pccs URL [--pccs-ca-file FILE] [--collateral-out FILE]]
+/// [--root FILE] [--at UNIX_SECONDS] [--vm-config FILE] [--json]` and the files. `--at` is now when
+/// it is not given. Errors (invalid_argument, not_found) are sentences.
 Result<Input> read_input(std::span<char*> words);
+
+/// Fetches what this quote is judged by, if a server was given; waits at most a minute. Errors are
+/// sentences.
+Result<void> fetch_collateral_of(Input& input, ByteView quote);
 
 /// A JSON object or a readable text, line by line, from the same facts.
 class Report {

@@ -12,8 +12,8 @@ namespace kms::cli {
 namespace {
 
 constexpr std::string_view kHelp =
-    R"(Usage: dstack-kms inspect-attestation FILE [--collateral FILE] [--root FILE] [--at UNIX_SECONDS]
-                                      [--vm-config FILE] [--json]
+    R"(Usage: dstack-kms inspect-attestation FILE [--collateral FILE | --pccs URL] [--root FILE]
+                                      [--at UNIX_SECONDS] [--vm-config FILE] [--json]
 
 Shows an attestation (V0 or V1, binary or hex), the attestation inside of a certificate (PEM or DER), or a bare quote: its
 kind, events, what the events replay to, and the app info; and whether all that agrees with the quote. With collateral, the
@@ -139,7 +139,7 @@ Verdict<QuoteReport> verdict_of(const Input& input, const Found& found) {
 
 int inspect_attestation(std::span<char*> words) {
     constexpr std::string_view kName = "inspect-attestation";
-    const auto input = read_input(words);
+    auto input = read_input(words);
     if (!input) return fail(kName, input.error());
     if (input->help) {
         print(kHelp);
@@ -148,6 +148,9 @@ int inspect_attestation(std::span<char*> words) {
     const auto found = find_attestation(input->content);
     if (!found) return fail(kName, found.error());
     const Attestation& attestation = found->attestation;
+    if (const auto quote = quote_of(attestation))
+        if (auto fetched = fetch_collateral_of(*input, *quote); !fetched)
+            return fail(kName, fetched.error());
     Report report;
     const auto verdict = verdict_of(*input, *found);
     report_verdict(report, verdict, input->collateral.has_value());

@@ -96,6 +96,9 @@ struct AttestationConfig {
     std::optional<std::string> pccs_url;  ///< urls.pccs: wins over core.pccs_url
     std::string tdx_root;                 ///< root_ca.tdx: a file; empty = Intel's root
     bool external_anchors = false;        ///< insecure_allow_external_trust_anchors
+    std::string
+        pccs_ca_file;  ///< whom the server of collateral is trusted by; empty = the system's
+    std::optional<std::string> collateral_dir;  ///< none = "collateral" in cert_dir; empty = memory
 };
 
 struct KmsConfig {

@@ -119,6 +119,9 @@ void print_core(TomlText& out, const KmsConfig& config) {
     out.number("port", config.onboard.listen.port);
     out.table("core.attestation");
     out.flag("insecure_allow_external_trust_anchors", config.attestation.external_anchors);
+    out.text("pccs_ca_file", config.attestation.pccs_ca_file);
+    out.text("collateral_dir",
+             config.attestation.collateral_dir.value_or(config.cert_dir + "/collateral"));
     out.table("core.attestation.urls");
     out.text("pccs", without_user(config.attestation.pccs_url.value_or("")));
     out.table("core.attestation.root_ca");

@@ -208,6 +208,9 @@ void read_attestation(ConfigTable& core, AttestationConfig& config) {
     auto table = core.table("attestation");
     if (!table) return;
     take(config.external_anchors, table->boolean("insecure_allow_external_trust_anchors"));
+    take(config.pccs_ca_file, table->text("pccs_ca_file"));
+    if (auto directory = table->text("collateral_dir"))
+        config.collateral_dir = std::move(*directory);
     if (auto urls = table->table("urls")) {
         if (auto url = urls->text("pccs"); url && !url->empty()) config.pccs_url = std::move(*url);
         urls->accept("amd_kds");

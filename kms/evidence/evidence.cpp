@@ -1,6 +1,7 @@
 #include "kms/evidence/evidence.hpp"
 
 #include "kms/evidence/evidence_v1.hpp"
+#include "kms/evidence/report_data.hpp"
 
 #include <algorithm>
 
@@ -33,6 +34,13 @@ void strip(std::vector<TdxEvent>& log, bool keep_acpi_data) {
 }
 
 }  // namespace
+
+bool fits_payload(const Attestation& attestation) {
+    if (!attestation.report_data_payload) return true;
+    const auto expected =
+        report_data(kTagAppData, runtime::as_bytes(*attestation.report_data_payload), "sha512");
+    return expected && std::ranges::equal(attestation.report_data, *expected);
+}
 
 std::string_view attestation_mode(const PlatformEvidence& platform) {
     constexpr std::string_view kModes[] = {"dstack-tdx", "dstack-gcp-tdx", "dstack-nitro-enclave",

@@ -88,6 +88,8 @@ struct Attestation {
 
     friend bool operator==(const Attestation&, const Attestation&) = default;
 };
+/// Whether a pod's report data is the hash of its payload; true when there is no payload.
+bool fits_payload(const Attestation& attestation);
 
 /// Longer attestations are refused before anything is read.
 inline constexpr std::size_t kLargestAttestation = 10 * 1024 * 1024;

@@ -196,7 +196,7 @@ Task<tl::expected<void, RpcError>> Onboarding::judge_source(
     if (*evidence == nullptr)
         co_return make_unexpected(RpcError("Source KMS certificate does not contain attestation"));
     auto source = co_await verify_evidence(
-        std::move(*evidence), spki, judge->parts.verifier,
+        std::move(*evidence), spki, judge->parts.verifier, {},
         deadline.narrowed(judge->parts.clock.now(), judge->verification_limit));
     if (!source) co_return make_unexpected(std::move(source.error()));
 

@@ -90,7 +90,7 @@ class KmsLife {
           clock_(clock),
           config_(config),
           directory_(files_, config.cert_dir),
-          workers_(options.workers, kQueuedWork),
+          workers_(options.workers, kQueuedWork + config.bounds.verifications),
           outward_(io.get_executor(), clock,
                    {.max_in_flight = kOutwardExchanges, .kept_connections = 0, .user_agent = {}}),
           agent_(outward_, clock, guest_agent_options(config, options.agent_address)),

@@ -21,6 +21,13 @@ Payload payload_of(const LeafCertificate& certificate, CustomExtension extension
     return std::move(*payload);
 }
 
+tl::expected<void, RpcError> check_bound(const Attestation& evidence, ByteView spki) {
+    if (!fits_payload(evidence))
+        return make_unexpected(RpcError("report_data does not match report_data_payload"));
+    if (std::ranges::equal(evidence.report_data, ratls_report_data(spki))) return {};
+    return make_unexpected(RpcError("report data mismatch"));
+}
+
 SharedAttestation shared(Attestation attestation) {
     return std::make_shared<const Attestation>(std::move(attestation));
 }
@@ -57,17 +64,17 @@ tl::expected<SharedAttestation, RpcError> evidence_of(const LeafCertificate& cer
 
 Task<tl::expected<AttestedCaller, RpcError>> verify_evidence(SharedAttestation evidence, Bytes spki,
                                                              QuoteVerifier& verifier,
-                                                             Deadline deadline) {
+                                                             std::string asker, Deadline deadline) {
     // Costs one hash, so it goes before everything that costs a look-up.
-    if (!std::ranges::equal(evidence->report_data, ratls_report_data(spki)))
-        co_return make_unexpected(RpcError("report data mismatch"));
-    auto machine = co_await verifier.verify(evidence, deadline);
+    if (auto bound = check_bound(*evidence, spki); !bound)
+        co_return make_unexpected(std::move(bound.error()));
+    auto machine = co_await verifier.verify(evidence, std::move(asker), deadline);
     if (!machine) co_return make_unexpected(rpc_error(machine.error()));
     co_return AttestedCaller{std::move(evidence), std::move(*machine)};
 }
 
 Task<tl::expected<std::optional<AttestedCaller>, RpcError>> attested_peer(
-    std::string certificate_der, QuoteVerifier& verifier, Deadline deadline) {
+    std::string certificate_der, QuoteVerifier& verifier, std::string asker, Deadline deadline) {
     if (certificate_der.empty()) co_return std::nullopt;
     const auto certificate = LeafCertificate::parse(runtime::as_bytes(certificate_der));
     if (!certificate) co_return std::nullopt;
@@ -75,10 +82,22 @@ Task<tl::expected<std::optional<AttestedCaller>, RpcError>> attested_peer(
     if (!evidence) co_return make_unexpected(std::move(evidence.error()));
     if (*evidence == nullptr) co_return std::nullopt;
     Bytes spki(certificate->spki().begin(), certificate->spki().end());
-    auto caller =
-        co_await verify_evidence(std::move(*evidence), std::move(spki), verifier, deadline);
+    auto caller = co_await verify_evidence(std::move(*evidence), std::move(spki), verifier,
+                                           std::move(asker), deadline);
     if (!caller) co_return make_unexpected(std::move(caller.error()).within("invalid quote"));
     co_return std::optional<AttestedCaller>(std::move(*caller));
+}
+
+tl::expected<void, RpcError> check_presented(std::string_view certificate_der) {
+    if (certificate_der.empty()) return {};
+    const auto certificate = LeafCertificate::parse(runtime::as_bytes(certificate_der));
+    if (!certificate) return {};
+    auto evidence = evidence_of(*certificate);
+    if (!evidence) return make_unexpected(std::move(evidence.error()));
+    if (*evidence == nullptr) return {};
+    auto bound = check_bound(**evidence, certificate->spki());
+    if (!bound) return make_unexpected(std::move(bound.error()).within("invalid quote"));
+    return {};
 }
 
 }  // namespace kms

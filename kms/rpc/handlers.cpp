@@ -81,13 +81,13 @@ Task<RpcResult> clear_image_cache(KmsParts& parts, Worker worker, const RpcCall&
 }
 
 constexpr std::array kMethods = {
-    RpcMethod{"GetMeta", nullptr, &get_meta, false, false},
-    RpcMethod{"GetTempCaCert", &get_temp_ca_cert, nullptr, true, false},
-    RpcMethod{"GetAppEnvEncryptPubKey", &get_app_env_encrypt_pub_key, nullptr, true, false},
-    RpcMethod{"GetAppKey", nullptr, &get_app_key, true, true},
-    RpcMethod{"GetKmsKey", nullptr, &get_kms_key, true, true},
-    RpcMethod{"SignCert", nullptr, &sign_cert, true, true},
-    RpcMethod{"ClearImageCache", nullptr, &clear_image_cache, false, false},
+    RpcMethod{"GetMeta", nullptr, &get_meta, false, false, false},
+    RpcMethod{"GetTempCaCert", &get_temp_ca_cert, nullptr, true, false, false},
+    RpcMethod{"GetAppEnvEncryptPubKey", &get_app_env_encrypt_pub_key, nullptr, true, false, false},
+    RpcMethod{"GetAppKey", nullptr, &get_app_key, true, true, true},
+    RpcMethod{"GetKmsKey", nullptr, &get_kms_key, true, true, true},
+    RpcMethod{"SignCert", nullptr, &sign_cert, true, true, false},
+    RpcMethod{"ClearImageCache", nullptr, &clear_image_cache, false, false, false},
 };
 
 }  // namespace

@@ -26,6 +26,7 @@ struct RpcCall {
     bool arguments_in_query = false;
     std::string_view arguments;              ///< body or raw query string
     const AttestedCaller* caller = nullptr;  ///< null when no evidence was presented
+    std::string_view peer;                   ///< address of whoever calls
     runtime::WallTime now;
 };
 
@@ -67,6 +68,7 @@ struct RpcMethod {
     runtime::Task<RpcResult> (*wait)(KmsParts&, Worker, const RpcCall&, runtime::Deadline);
     bool asks_about_itself;  ///< the KMS asks whether it may still work, if it is configured to
     bool releases_keys;      ///< counted as attestation requests; answers are wiped once sent
+    bool needs_caller;       ///< RpcCall::caller is set: whoever presents evidence is verified
 };
 
 /// All methods of the service.

@@ -160,7 +160,7 @@ Task<RpcResult> sign_cert(KmsParts& parts, Worker worker, const RpcCall& call, D
 
     auto evidence = std::make_shared<const Attestation>(std::move(request->attestation));
     auto caller = co_await verify_evidence(
-        evidence, request->public_key, parts.release.verifier,
+        evidence, request->public_key, parts.release.verifier, std::string(call.peer),
         deadline.narrowed(worker.clock.now(), parts.release.verification_limit));
     if (!caller)
         co_return make_unexpected(std::move(caller.error()).within("Quote verification failed"));

@@ -66,7 +66,7 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
     const RpcMethod* method = find_method(route.method);
     Format format = route.format;
     RpcResult result;
-    auto caller = co_await caller_of(request, deadline);
+    auto caller = co_await caller_of(method, request, deadline);
     if (!caller) {
         format = route.early_error_format;
         result = tl::make_unexpected(std::move(caller.error()));
@@ -81,6 +81,7 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
         rpc.arguments_in_query = route.arguments_in_query;
         rpc.arguments = route.arguments_in_query ? request.query : request.body;
         rpc.caller = caller->has_value() ? &**caller : nullptr;
+        rpc.peer = request.peer_address;
         rpc.now = clock_.wall_now();
         result = co_await run(*method, rpc, deadline);
     }
@@ -101,16 +102,23 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
     co_return reply;
 }
 
-/// Evidence is verified before anything else of a request is looked at, also when nobody needs it.
-Task<CallerResult> KmsService::caller_of(const HttpServerRequest& request, Deadline deadline) {
+/// Evidence is looked at before anything else of a request, as the protocol has it; but whether it
+/// is genuine, which may take long to find out, only when the method needs to know who calls.
+Task<CallerResult> KmsService::caller_of(const RpcMethod* method, const HttpServerRequest& request,
+                                         Deadline deadline) {
     if (request.client_certificate.empty()) co_return std::nullopt;
+    if (method == nullptr || !method->needs_caller) {
+        auto presented = check_presented(request.client_certificate);
+        if (!presented) co_return tl::make_unexpected(std::move(presented.error()));
+        co_return std::nullopt;
+    }
     if (verifications_at_work_ >= options_.verifications)
         co_return tl::make_unexpected(
             RpcError("invalid quote", {"too many quotes are being verified; try again later"}));
     ++verifications_at_work_;
-    auto caller =
-        co_await attested_peer(request.client_certificate, parts_.release.verifier,
-                               deadline.narrowed(clock_.now(), parts_.release.verification_limit));
+    auto caller = co_await attested_peer(
+        request.client_certificate, parts_.release.verifier, request.peer_address,
+        deadline.narrowed(clock_.now(), parts_.release.verification_limit));
     --verifications_at_work_;
     co_return caller;
 }

@@ -57,7 +57,8 @@ class KmsService {
     runtime::Task<runtime::HttpServerReply> call(const Route& route,
                                                  const runtime::HttpServerRequest& request,
                                                  runtime::Deadline deadline);
-    runtime::Task<CallerResult> caller_of(const runtime::HttpServerRequest& request,
+    runtime::Task<CallerResult> caller_of(const RpcMethod* method,
+                                          const runtime::HttpServerRequest& request,
                                           runtime::Deadline deadline);
     runtime::Task<RpcResult> run(const RpcMethod& method, const RpcCall& call,
                                  runtime::Deadline deadline);

@@ -52,6 +52,7 @@ std::string KmsService::metrics(MetricsText::Format format) const {
     text.sample(awaits_ && !awaits_().empty());
     text.family("dstack_kms_verifications_at_work", MetricKind::gauge, "Quotes being verified.");
     text.sample(verifications_at_work_);
+    parts_.release.verifier.append_metrics(text);
     text.family("dstack_kms_log_lines_dropped_total", MetricKind::counter,
                 "Log lines lost because their reader was too slow or gone.");
     text.sample(runtime::Logging::lines_dropped());

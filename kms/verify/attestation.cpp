@@ -37,8 +37,13 @@ Verdict<void> check_preimages(std::span<const TdxEvent> log) {
             std::to_string(i);
         if (applies(Rule::event_preimage_text) && event.preimage) {
             const auto preimage = runtime::from_hex(*event.preimage);
-            if (!preimage || runtime::as_text(*preimage) != expected)
-                return refused(Stage::preimage, name + " preimage does not match its event");
+            if (!preimage || runtime::as_text(*preimage) != expected) {
+                const bool other_digest = preimage && !event.digest.empty() &&
+                                          !std::ranges::equal(event.digest, sha384({*preimage}));
+                return refused(Stage::preimage,
+                               name + (other_digest ? " digest does not match its preimage"
+                                                    : " preimage does not match its event"));
+            }
         }
         if (applies(Rule::event_preimage_digest) && !event.digest.empty() &&
             !std::ranges::equal(event.digest, sha384({runtime::as_bytes(expected)})))
@@ -50,10 +55,7 @@ Verdict<void> check_preimages(std::span<const TdxEvent> log) {
 }  // namespace
 
 Verdict<void> check_report_data_payload(const Attestation& attestation) {
-    if (!applies(Rule::report_data_payload) || !attestation.report_data_payload) return {};
-    const auto expected =
-        report_data(kTagAppData, runtime::as_bytes(*attestation.report_data_payload), "sha512");
-    if (expected && is_report_data(attestation.report_data, *expected)) return {};
+    if (!applies(Rule::report_data_payload) || fits_payload(attestation)) return {};
     return refused(Stage::report_data_payload, "report_data does not match report_data_payload");
 }
 
@@ -90,10 +92,11 @@ Verdict<void> check_quote_content(const Attestation& attestation) {
 
 Verdict<VerifiedAttestation> verify_attestation(const Attestation& attestation,
                                                 const VerifiedCollateral& collateral,
-                                                UnixSeconds now, PlatformCache* cache) {
+                                                UnixSeconds now, PlatformCache* cache,
+                                                const VerifyOptions& options) {
     const auto quote = quote_of(attestation);
     if (!quote) return tl::unexpected(quote.error());
-    auto report = verify_quote(*quote, collateral, now, cache);
+    auto report = verify_quote(*quote, collateral, now, cache, options);
     if (!report) return tl::unexpected(std::move(report.error()));
     if (auto content = check_quote_content(attestation); !content)
         return tl::unexpected(std::move(content.error()));

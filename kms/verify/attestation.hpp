@@ -34,6 +34,7 @@ Verdict<ByteView> quote_of(const Attestation& attestation);
 /// All of it but the binding, with collateral that was verified before; `cache` may be null.
 Verdict<VerifiedAttestation> verify_attestation(const Attestation& attestation,
                                                 const VerifiedCollateral& collateral,
-                                                UnixSeconds now, PlatformCache* cache);
+                                                UnixSeconds now, PlatformCache* cache,
+                                                const VerifyOptions& options = {});
 
 }  // namespace kms

@@ -55,8 +55,11 @@ Verdict<void> check_identity_kind(const Quote& quote, const QeIdentity& identity
                        " (expected " + (is_tdx ? "TD_QE version [2, 3])" : "QE version [2])"));
 }
 
-/// The PEM text of the PCK chain: the collateral's, or else the quote's own.
-Verdict<std::string_view> pck_chain_text(const Quote& quote, const Collateral& collateral) {
+/// The PEM text of the PCK chain: the one that was given, the collateral's, or else the quote's
+/// own.
+Verdict<std::string_view> pck_chain_text(const Quote& quote, const Collateral& collateral,
+                                         const VerifyOptions& options) {
+    if (options.pck_chain) return *options.pck_chain;
     if (collateral.pck_certificate_chain)
         return std::string_view(*collateral.pck_certificate_chain);
     if (applies(Rule::pck_format) && quote.certification.type != kPckChainPem)
@@ -165,7 +168,7 @@ Verdict<QuoteReport> check_quote(const Quote& quote, const Collateral& collatera
                                  PlatformCache* cache, const VerifyOptions& options) {
     if (auto kind = check_identity_kind(quote, checked.qe_identity()); !kind)
         return tl::unexpected(std::move(kind.error()));
-    const auto pem = pck_chain_text(quote, collateral);
+    const auto pem = pck_chain_text(quote, collateral, options);
     if (!pem) return tl::unexpected(pem.error());
     const auto pck = find_pck_facts(*pem, checked, lists_fingerprint, now, cache);
     if (!pck) return tl::unexpected(pck.error());

@@ -24,6 +24,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string_view>
 
 namespace kms {
 
@@ -31,6 +33,8 @@ struct VerifyOptions {
     bool allow_debug =
         false;  ///< the debug bit of an enclave or trust domain is no reason to refuse
     bool allow_service_td = false;  ///< nor is a service TD
+    /// The PCK chain (PEM) of a platform that its quote only names; wins over all others. Borrowed.
+    std::optional<std::string_view> pck_chain{};
 };
 
 /// What a genuine quote says of its platform.

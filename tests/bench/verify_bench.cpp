@@ -1,6 +1,6 @@
 // How long a quote takes: verified cold, with collateral held, with the platform seen before, and
-// parsed only; with the allocations of each. Arguments: QUOTE COLLATERAL.json NOW [SECONDS]. One
-// thread.
+// parsed only; with the allocations of each. Arguments: QUOTE COLLATERAL.json NOW [SECONDS
+// [ROOT.der]]. One thread.
 #include "kms/verify/verify.hpp"
 
 #include <algorithm>
@@ -91,14 +91,20 @@ void measure(const char* name, double seconds, std::size_t round, Work work) {
 
 int main(int argc, char** argv) {
     CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free);
-    if (argc < 4) fail("usage: verify_bench QUOTE COLLATERAL.json NOW [SECONDS]");
+    if (argc < 4) fail("usage: verify_bench QUOTE COLLATERAL.json NOW [SECONDS [ROOT.der]]");
     const std::string quote_text = read(argv[1]);
     const runtime::ByteView quote = runtime::as_bytes(quote_text);
     auto collateral = kms::parse_collateral(read(argv[2]));
     if (!collateral) fail(collateral.error().context);
     const kms::UnixSeconds now = std::atoll(argv[3]);
     const double seconds = argc > 4 ? std::atof(argv[4]) : 2;
-    const kms::TrustAnchor& anchor = kms::TrustAnchor::intel();
+    kms::TrustAnchor anchor = kms::TrustAnchor::intel();
+    if (argc > 5) {
+        const std::string der = read(argv[5]);
+        auto given = kms::TrustAnchor::create(runtime::as_bytes(der));
+        if (!given) fail(given.error().context);
+        anchor = std::move(*given);
+    }
 
     const auto require_good = [](const kms::Verdict<kms::QuoteReport>& verdict) {
         if (!verdict)

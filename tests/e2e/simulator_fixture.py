@@ -123,13 +123,15 @@ class Webhook:
         self.server.server_close()
 
 
-def attested_configuration(simulator, webhook, core="", bounds="", onboard="", port=0, root=True, pccs=None):
-    text = configuration(auth=f'type = "webhook"\n[core.auth_api.webhook]\nurl = "{webhook.url}"',
+def attested_configuration(simulator, webhook, core="", bounds="", onboard="", port=0, root=True, pccs=None, attestation=""):
+    """Without a webhook every attested machine is allowed."""
+    auth = f'type = "webhook"\n[core.auth_api.webhook]\nurl = "{webhook.url}"' if webhook else 'type = "dev"'
+    text = configuration(auth=auth,
                          core=core + "\n[core.image]\nverify = false", bounds=bounds, onboard=onboard, port=port)
     text = text.replace("quote_enabled = false", "quote_enabled = true")
     text += f'[core.attestation.urls]\npccs = "{pccs or simulator.pccs}"\n'
     if root:
-        text += (f'[core.attestation]\ninsecure_allow_external_trust_anchors = true\n'
+        text += (f'[core.attestation]\ninsecure_allow_external_trust_anchors = true\n{attestation}\n'
                  f'[core.attestation.root_ca]\ntdx = "{simulator.root}"\n')
     return text
 
@@ -137,10 +139,10 @@ def attested_configuration(simulator, webhook, core="", bounds="", onboard="", p
 class AttestedKms(Kms):
     """A KMS with quotes on that trusts the simulator; keys are made at its start."""
 
-    def __init__(self, simulator, webhook, program="dstack-kms-dev", keys=False, **options):
+    def __init__(self, simulator, webhook, program="dstack-kms-dev", keys=False, env=None, **options):
         options.setdefault("onboard", 'auto_bootstrap_domain = "localhost"')
         super().__init__(attested_configuration(simulator, webhook, **options), keys=keys,
-                         env={"DSTACK_AGENT_ADDRESS": simulator.agent})
+                         env={"DSTACK_AGENT_ADDRESS": simulator.agent, **(env or {})})
         self.simulator = simulator
         self.executable = BIN.resolve() / program
 

@@ -4,11 +4,8 @@ import json
 import pathlib
 import subprocess
 import tempfile
-import threading
-import time
 
-from harness import BIN, Checks, Stack, fetch, free_ports, percentile
-from kms_server import call, configuration
+from harness import BIN, Checks, Stack, fetch, free_ports
 from simulator_fixture import AttestedKms, Simulator, Webhook, attested_configuration, guest
 
 checks = Checks()
@@ -122,54 +119,6 @@ def refusals_of_collateral():
                          and webhook.asked[-1][1]["advisoryIds"] == ["INTEL-SA-00837", "INTEL-SA-00960"], told.output if told else "")
 
 
-def faults_of_the_collateral_server():
-    with Simulator() as simulator, Webhook() as webhook, AttestedKms(simulator, webhook, bounds='verification = "1s"') as kms:
-        if not checks.check("the KMS serves", kms.ready(), kms.program.output):
-            return
-        simulator.switch(pccs="silent")
-        began = time.monotonic()
-        told = kms.guest()
-        checks.check("without collateral, a silent server: the request ends at its bound with a sentence",
-                     told.status == 1 and simulator.pccs in told.reason and time.monotonic() - began < 4, told.output)
-        for fault in ("unavailable", "html", "no-headers", "cut", "reset", "huge", "dribble"):
-            simulator.switch(pccs=fault)
-            # A failed fetch is remembered for two seconds; a kind of its own is asked for anew.
-            with AttestedKms(simulator, webhook, bounds='verification = "1s"') as other:
-                told = other.guest() if other.ready() else None
-                checks.check(f"without collateral, {fault}: a sentence that names the server",
-                             told and told.status == 1 and simulator.pccs in told.reason, told.output if told else other.program.output)
-        checks.equal("nothing was released", webhook.asked, [])
-        simulator.switch(pccs="silent")
-        latencies, stop = [], threading.Event()
-
-        def poll():
-            while not stop.is_set() and len(latencies) < 200:
-                began = time.monotonic()
-                call(kms.port, "GetMeta", {})
-                latencies.append(time.monotonic() - began)
-        poller = threading.Thread(target=poll)
-        poller.start()
-        guests = [threading.Thread(target=kms.guest) for _ in range(4)]
-        for one in guests:
-            one.start()
-        for one in guests:
-            one.join(30)
-        stop.set()
-        poller.join(10)
-        told = f"p99 {percentile(latencies, 0.99) * 1000:.1f} ms of {len(latencies)} with a handshake each" if latencies else "never"
-        checks.check(f"GetMeta is answered meanwhile ({told})", latencies and percentile(latencies, 0.99) < 0.2, told)
-        simulator.switch()
-        limit, told = time.monotonic() + 10, None
-        while time.monotonic() < limit:
-            told = kms.guest()
-            if told.status == 0:
-                break
-        checks.check("recovery at the first good answer", told is not None and told.status == 0, told.output)
-        for fault in ("silent", "unavailable", "html", "huge", "dribble", "reset"):
-            simulator.switch(pccs=fault)
-            checks.equal(f"with collateral held, {fault}: not noticed", kms.guest().status, 0)
-
-
 def wrong_arguments_and_no_answer():
     port, = free_ports(1)
     with Simulator() as simulator:
@@ -219,10 +168,31 @@ def onboarding_from_an_attested_source():
         checks.check("… with its reason", "not on the list" in text, text)
 
 
+def onboarding_from_a_source_that_proves_nothing():
+    """The source made its certificate while something was wrong with its evidence; the new KMS must not take its keys."""
+    for fault, words in (("quote-signature", "signature"), ("debug", "Debug mode is enabled"), ("foreign-pki", "certificate"),
+                         ("event-omitted", "RTMR3 mismatch")):
+        with Simulator() as simulator, Webhook() as webhook:
+            simulator.switch(fault)
+            with AttestedKms(simulator, webhook) as source:
+                if not checks.check(f"{fault}: the source serves", source.ready(), source.program.output):
+                    continue
+                simulator.switch()
+                webhook.asked.clear()
+                port, = free_ports(1)
+                with AttestedKms(simulator, webhook, onboard=f'address = "127.0.0.1"\nport = {port}', port=port) as kms:
+                    if not checks.check(f"{fault}: the new KMS waits", kms.program.wait_for_line("waiting for an operator", 10), kms.program.output):
+                        continue
+                    answer = fetch(port, "/prpc/Onboard.Onboard?json", json.dumps({"source_url": f"https://localhost:{source.port}", "domain": "localhost"}),
+                                   headers={"Content-Type": "application/json"}, timeout=30)
+                    checks.check(f"{fault}: the source is refused with the reason", answer.status == 400 and words.lower() in answer.text.lower(), answer.text)
+                    checks.check(f"{fault}: … nothing is stored", not (kms.directory / "certs/root-ca.key").exists())
+
+
 the_whole_stack()
 refusals_of_evidence()
 refusals_of_collateral()
-faults_of_the_collateral_server()
 wrong_arguments_and_no_answer()
 onboarding_from_an_attested_source()
+onboarding_from_a_source_that_proves_nothing()
 checks.finish()

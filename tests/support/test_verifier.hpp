@@ -18,6 +18,7 @@ class AcceptingQuoteVerifier final : public kms::QuoteVerifier {
     bool refuses = false;  ///< everything
 
     runtime::Task<kms::Result<kms::VerifiedMachine>> verify(kms::SharedAttestation evidence,
+                                                            std::string,
                                                             runtime::Deadline) override {
         ++asked;
         if (refuses) co_return refused("refused by the test");

@@ -10,6 +10,7 @@
 #include "tests/support/test_verifier.hpp"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,11 +26,17 @@ struct ServiceFixture {
         bool accepts_quotes = false;
         bool checks_images = false;
         bool asks_about_itself = false;
+        /// Wins over accepts_quotes.
+        std::function<std::unique_ptr<kms::QuoteVerifier>(boost::asio::any_io_executor,
+                                                          runtime::Clock&, runtime::Workers&)>
+            verifier{};
+        std::function<kms::keys::KeyFiles()> key_files = &test_support::original_key_files;
     };
 
     ServiceFixture() : ServiceFixture(Setup{}) {}
     explicit ServiceFixture(Setup setup)
-        : keys(test_support::must(kms::keys::parse(test_support::original_key_files()))),
+        : keys(test_support::must(kms::keys::parse(setup.key_files()))),
+          real(setup.verifier ? setup.verifier(io.get_executor(), clock, workers) : nullptr),
           directory(files, folder.path().string()),
           webhook(http, clock, {.url = "http://auth:8000"}),
           authority(setup.authority, &webhook, "any"),
@@ -50,12 +57,13 @@ struct ServiceFixture {
     kms::KmsParts parts(const Setup& setup) {
         kms::QuoteVerifier& quotes =
             setup.accepts_quotes ? static_cast<kms::QuoteVerifier&>(accepting) : refusing;
+        kms::QuoteVerifier& chosen = real != nullptr ? *real : quotes;
         return {.keys = keys,
                 .admin_token_hash = setup.admin_token_hash,
                 .quotes_enabled = setup.quotes,
                 .meta = meta,
                 .facts = setup.dev ? nullptr : &facts,
-                .release = {.verifier = quotes,
+                .release = {.verifier = chosen,
                             .images = setup.checks_images ? &images : nullptr,
                             .authority = authority,
                             .self = setup.asks_about_itself ? &self : nullptr},
@@ -94,6 +102,7 @@ struct ServiceFixture {
     test_support::TemporaryDirectory folder;
     kms::keys::PosixFileSystem files;
     kms::keys::KeySet keys;
+    std::unique_ptr<kms::QuoteVerifier> real;
     kms::keys::KeyDirectory directory;
     test::FakeHttpClient http{clock};        ///< the webhook
     test::FakeHttpClient agent_http{clock};  ///< the guest agent

@@ -1,108 +1,13 @@
 // The verifier of dstack-kms: simulated evidence, collateral from a simulated server, time by hand.
-#include "kms/attest/dcap_verifier.hpp"
-
-#include "kms/attest/held_collateral.hpp"
 #include "kms/attest/trust.hpp"
-#include "kms/simulator/simulator.hpp"
-#include "tests/support/fake_http_client.hpp"
-#include "tests/support/manual_clock.hpp"
 #include "tests/support/temporary_directory.hpp"
+#include "tests/unit/kms/attest/attest_fixture.hpp"
 
-#include <algorithm>
-#include <cctype>
 #include <fstream>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
-using namespace kms;
-using namespace std::chrono_literals;
-using simulator::Fault;
-using simulator::WireFault;
-using Reply = test::FakeHttpClient::Reply;
-
-namespace {
-
-simulator::Seed seed() {
-    simulator::Seed seed;
-    seed.fill(9);
-    return seed;
-}
-
-TrustAnchor anchor() {
-    auto created = TrustAnchor::create(simulator::make_pki(seed(), {}, {}).root);
-    REQUIRE(created.has_value());
-    return *created;
-}
-
-/// What the verifier owns; the peer itself outlives every exchange that the test leaves under way.
-class BorrowedHttp final : public runtime::HttpClient {
-  public:
-    explicit BorrowedHttp(runtime::HttpClient& http) : http_(http) {}
-    runtime::Task<runtime::HttpExchange> exchange(runtime::HttpClientRequest request,
-                                                  runtime::Deadline deadline) override {
-        return http_.exchange(std::move(request), deadline);
-    }
-
-  private:
-    runtime::HttpClient& http_;
-};
-
-struct Fixture {
-    Fixture() : workers(1, 64), machine(seed(), {}) {
-        http.handle([this](const runtime::HttpClientRequest& asked) { return serve(asked); });
-        auto held = std::make_unique<HeldCollateral>(
-            io.get_executor(), clock, workers, std::make_unique<BorrowedHttp>(http), anchor(),
-            HeldCollateralOptions{.base_url = "http://pccs.test"});
-        verifier.emplace(clock, workers, std::move(held));
-    }
-
-    /// Lets a fetch that is under way come to its end.
-    ~Fixture() {
-        clock.advance(1h);
-        test::run_ready(io);
-    }
-
-    Reply serve(const runtime::HttpClientRequest& asked) {
-        if (hangs) return Reply::hang();
-        const std::string target = asked.url.substr(std::string("http://pccs.test").size());
-        const auto head = simulator::parse_head("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n");
-        const auto now = std::chrono::floor<std::chrono::seconds>(clock.wall_now());
-        const simulator::Reply reply = simulator::spoiled(
-            machine.pccs(*head, now.time_since_epoch().count()), machine.switches().pccs);
-        test::FakeHttpClient::Headers headers = reply.headers;
-        for (auto& [name, value] : headers)
-            std::ranges::transform(name, name.begin(), [](unsigned char c) {
-                return static_cast<char>(std::tolower(c));
-            });
-        return Reply::ok(reply.body, reply.status, headers);
-    }
-
-    SharedAttestation evidence() {
-        return std::make_shared<const Attestation>(
-            machine.machine().attest({}, machine.switches().faults));
-    }
-
-    /// Runs one verification to its end; time stands still meanwhile.
-    Result<VerifiedMachine> verify() {
-        return test::run(io, verifier->verify(evidence(), Deadline::after(clock.now(), 10s)));
-    }
-    using Deadline = runtime::Deadline;
-
-    boost::asio::io_context io;
-    test::ManualClock clock;
-    test::FakeHttpClient http{clock};
-    runtime::Workers workers;
-    simulator::Simulator machine;
-    bool hangs = false;
-    std::optional<DcapVerifier> verifier;
-};
-
-std::string words(const Result<VerifiedMachine>& result) {
-    return result ? "accepted" : result.error().context;
-}
-
-}  // namespace
+using namespace attest_test;
 
 TEST_CASE("simulated evidence is accepted, and collateral is fetched once") {
     Fixture f;
@@ -178,7 +83,9 @@ TEST_CASE("without collateral each caller waits for its own deadline, on one fet
     std::vector<std::string> ends;
     const auto ask = [&f, &ends](std::chrono::seconds span) {
         boost::asio::co_spawn(
-            f.io, f.verifier->verify(f.evidence(), runtime::Deadline::after(f.clock.now(), span)),
+            f.io,
+            f.verifier->verify(f.evidence(), "192.0.2.1",
+                               runtime::Deadline::after(f.clock.now(), span)),
             [&ends, span](std::exception_ptr, const Result<VerifiedMachine>& result) {
                 ends.push_back(std::to_string(span.count()) + ": " +
                                (result ? "accepted" : std::string(to_string(result.error().code))));
@@ -187,9 +94,7 @@ TEST_CASE("without collateral each caller waits for its own deadline, on one fet
     ask(5s);
     ask(10s);
     // Until both wait: the question to the worker comes back by itself.
-    const auto limit = std::chrono::steady_clock::now() + 10s;
-    while (f.clock.sleepers() < 3 && std::chrono::steady_clock::now() < limit)
-        f.io.run_one_until(limit);
+    f.settle();
     CHECK(f.http.asked().size() == 1);
     f.clock.advance(5s);
     test::run_ready(f.io);
@@ -211,7 +116,8 @@ TEST_CASE("collateral is fetched anew before it expires, and expired collateral 
     const auto limit = std::chrono::steady_clock::now() + 10s;
     std::optional<Result<VerifiedMachine>> end;
     boost::asio::co_spawn(
-        f.io, f.verifier->verify(f.evidence(), runtime::Deadline::after(f.clock.now(), 5s)),
+        f.io,
+        f.verifier->verify(f.evidence(), "192.0.2.1", runtime::Deadline::after(f.clock.now(), 5s)),
         [&end](std::exception_ptr, Result<VerifiedMachine> result) { end = std::move(result); });
     while (f.clock.sleepers() < 2 && !end && std::chrono::steady_clock::now() < limit) {
         f.io.restart();

@@ -238,3 +238,25 @@ TEST_CASE("passwords in URLs are not printed") {
                             Catch::Contains("\"https://<redacted>@pccs\""));
     CHECK(printed.find("pa@ss") == std::string::npos);
 }
+
+TEST_CASE("where collateral is kept, and whom its server is trusted by") {
+    const test_support::TemporaryDirectory folder;
+    const auto loaded_from = [&](const std::string& text) {
+        write(folder / "kms.toml", text);
+        return load_config({folder / "none", folder.path().string(), folder / "kms.toml"});
+    };
+    const auto plain = loaded_from("[core]\ncert_dir = \"/certs\"\n");
+    CHECK(!plain.config.attestation.collateral_dir);
+    CHECK(plain.config.attestation.pccs_ca_file.empty());
+    CHECK_THAT(to_toml(plain.config), Catch::Contains("collateral_dir = \"/certs/collateral\""));
+    const auto given = loaded_from(
+        "[core.attestation]\ncollateral_dir = \"/var/cache/kms\"\npccs_ca_file = \"/ca.pem\"\n");
+    CHECK(given.problems.to_string().empty());
+    CHECK(given.config.attestation.collateral_dir == "/var/cache/kms");
+    CHECK(given.config.attestation.pccs_ca_file == "/ca.pem");
+    CHECK_THAT(to_toml(given.config), Catch::Contains("pccs_ca_file = \"/ca.pem\""));
+    // Empty: nothing is written.
+    CHECK(loaded_from("[core.attestation]\ncollateral_dir = \"\"\n")
+              .config.attestation.collateral_dir == "");
+    CHECK(loaded_from("[core.attestation]\ncolateral_dir = \"\"\n").problems.has_errors());
+}

@@ -126,14 +126,18 @@ TEST_CASE("a webhook that hangs costs its own callers only, and no longer than i
     CHECK(f.http.in_flight() == 0);
 }
 
-TEST_CASE("evidence that is refused stops every method, before anything else is looked at") {
+TEST_CASE("evidence that is refused stops whatever needs a caller, before anything else") {
     ServiceFixture f(webhook_mode());
     f.accepting.refuses = true;
-    for (const char* method :
-         {"GetMeta", "GetTempCaCert", "GetAppKey", "GetKmsKey", "SignCert", "NoSuch"})
+    for (const char* method : {"GetAppKey", "GetKmsKey"})
         CHECK(f.send(attested(method)).body ==
               "{\n  \"error\": \"invalid quote\\n\\nCaused by:\\n    refused by the test\"\n}");
     CHECK(f.http.asked().empty());
+    CHECK(f.accepting.asked == 2);
+    // What needs nobody to be attested asks no verifier, whatever it is shown.
+    for (const char* method : {"GetMeta", "GetTempCaCert"})
+        CHECK(f.send(attested(method)).status == 200);
+    CHECK(f.accepting.asked == 2);
     // Without evidence the same methods work.
     CHECK(f.send("GET", "/prpc/GetTempCaCert").status == 200);
 }
@@ -170,7 +174,7 @@ TEST_CASE("few quotes are verified at a time; the rest is told at once") {
     class Endless final : public QuoteVerifier {
       public:
         explicit Endless(runtime::Clock& clock) : clock_(clock) {}
-        runtime::Task<Result<VerifiedMachine>> verify(SharedAttestation,
+        runtime::Task<Result<VerifiedMachine>> verify(SharedAttestation, std::string,
                                                       Deadline deadline) override {
             co_await clock_.sleep_until(deadline.at());
             co_return Error{ErrorCode::deadline_exceeded, "too slow"};
@@ -190,16 +194,25 @@ TEST_CASE("few quotes are verified at a time; the rest is told at once") {
     options.verifications = 1;
     KmsService service(std::move(parts), f.clock, f.workers, options);
     std::optional<HttpServerReply> first;
-    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetMeta"), &first),
+    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetAppKey"), &first),
                           boost::asio::detached);
     test::run_ready(f.io);
     CHECK_FALSE(first.has_value());
     std::optional<HttpServerReply> second;
-    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetMeta"), &second),
+    boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested("GetAppKey"), &second),
                           boost::asio::detached);
     test::run_ready(f.io);
     REQUIRE(second.has_value());
     CHECK_THAT(second->body, Catch::Contains("too many quotes are being verified"));
+    // Whoever asks for what everybody may know waits for no verification.
+    for (const char* method : {"GetMeta", "GetTempCaCert", "NoSuch"}) {
+        std::optional<HttpServerReply> other;
+        boost::asio::co_spawn(f.io, answer_into(service, f.clock, attested(method), &other),
+                              boost::asio::detached);
+        test::run_ready(f.io);
+        REQUIRE(other.has_value());
+        CHECK(other->status == (std::string_view(method) == "NoSuch" ? 400 : 200));
+    }
     f.clock.advance(30s);  // the verification's own limit
     test::run_ready(f.io);
     REQUIRE(first.has_value());

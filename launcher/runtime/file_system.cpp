@@ -1,4 +1,4 @@
-#include "kms/keys/file_system.hpp"
+#include "launcher/runtime/file_system.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -11,14 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace kms::keys {
+namespace runtime {
 namespace {
-
-using runtime::ByteView;
-using runtime::Error;
-using runtime::ErrorCode;
-using runtime::Result;
-using runtime::SecretBytes;
 
 constexpr std::size_t kMaxFileSize = std::size_t{1024} * 1024;
 
@@ -188,4 +182,4 @@ Result<std::unique_ptr<FileSystem::Lock>> PosixFileSystem::lock(const std::strin
     return std::unique_ptr<Lock>(std::move(lock));
 }
 
-}  // namespace kms::keys
+}  // namespace runtime
