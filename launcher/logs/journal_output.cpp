@@ -51,14 +51,14 @@ class JournalOutput final : public SinkOutput {
 }  // namespace
 
 runtime::Result<std::unique_ptr<SinkOutput>> make_journal_output(JournalSend send) {
-    if (!send) {
-        if (!journal_listens()) {
-            return runtime::Error{
-                runtime::ErrorCode::invalid_argument,
-                std::string("cannot log to the journal: nothing listens at ") + kSocket};
-        }
-        send = send_to_journal;
+    if (!send && !journal_listens()) {
+        // Taken by reference: GCC 12 warns about the copy when it sees a short string moved.
+        const runtime::Error nobody{
+            runtime::ErrorCode::invalid_argument,
+            std::string("cannot log to the journal: nothing listens at ") + kSocket};
+        return nobody;
     }
+    if (!send) send = send_to_journal;
     return std::unique_ptr<SinkOutput>(std::make_unique<JournalOutput>(std::move(send)));
 }
 

@@ -115,12 +115,14 @@ void check_kms_file(const Plan& plan, const ServicePlan& service, const PlanTabl
     document.merge_toml(*text, file, problems);
     auto root = document.root(problems);
     const auto rpc = root.table("rpc");
-    const auto port = rpc ? runtime::ConfigTable(*rpc).integer("port", 1, 65535) : std::nullopt;
+    const auto configured =
+        rpc ? runtime::ConfigTable(*rpc).integer("port", 1, 65535) : std::nullopt;
+    const auto port = configured.value_or(0);  // 0: the file leaves it open
     const auto probed = probed_port(service);
-    if (port && probed != 0 && *port != probed)
+    if (port != 0 && probed != 0 && port != probed)
         tables.problem(where + ".probe", "startup",
                        "'" + service.name + "' is probed on port " + std::to_string(probed) +
-                           ", but [rpc] port in " + file + " is " + std::to_string(*port),
+                           ", but [rpc] port in " + file + " is " + std::to_string(port),
                        "make both agree");
     auto core = root.table("core");
     auto auth = core ? core->table("auth_api") : std::nullopt;

@@ -1,7 +1,6 @@
-#include "kms/rpc/rpc_error.hpp"
-
 #include "kms/rpc/encode.hpp"
 #include "kms/rpc/kms.pb.h"
+#include "kms/rpc/rpc_error.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,6 @@
-#include "kms/rpc/framework_page.hpp"
 #include "kms/rpc/router.hpp"
+
+#include "kms/rpc/framework_page.hpp"
 
 #include <array>
 

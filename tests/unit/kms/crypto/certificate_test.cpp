@@ -1,4 +1,5 @@
 #include "kms/crypto/certificate.hpp"
+
 #include "kms/crypto/der.hpp"
 #include "kms/crypto/pem.hpp"
 #include "kms/keys/profiles.hpp"

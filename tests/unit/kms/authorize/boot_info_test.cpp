@@ -1,4 +1,5 @@
 #include "kms/authorize/boot_info.hpp"
+
 #include "tests/support/kms_vectors.hpp"
 
 #include <catch2/catch.hpp>

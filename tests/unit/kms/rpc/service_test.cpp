@@ -1,4 +1,5 @@
 #include "kms/rpc/service.hpp"
+
 #include "tests/support/kms_vectors.hpp"
 #include "tests/support/manual_clock.hpp"
 #include "tests/support/temporary_directory.hpp"

@@ -1,4 +1,5 @@
 #include "kms/authorize/facts_source.hpp"
+
 #include "tests/support/manual_clock.hpp"
 
 #include <boost/asio/as_tuple.hpp>

@@ -1,4 +1,5 @@
 #include "kms/rpc/decode.hpp"
+
 #include "kms/rpc/kms.pb.h"
 
 #include <string>

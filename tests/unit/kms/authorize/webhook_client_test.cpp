@@ -1,4 +1,5 @@
 #include "kms/authorize/webhook_client.hpp"
+
 #include "tests/support/fake_http_client.hpp"
 #include "tests/support/manual_clock.hpp"
 

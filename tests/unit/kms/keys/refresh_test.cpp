@@ -1,6 +1,7 @@
+#include "kms/keys/refresh.hpp"
+
 #include "kms/keys/bootstrap.hpp"
 #include "kms/keys/profiles.hpp"
-#include "kms/keys/refresh.hpp"
 #include "tests/support/faulty_file_system.hpp"
 #include "tests/support/kms_vectors.hpp"
 #include "tests/support/memory_file_system.hpp"
