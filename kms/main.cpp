@@ -191,6 +191,7 @@ Result<std::shared_ptr<const runtime::TlsServerContext>> load_tls(const kms::Tls
     TRY(std::string key, runtime::read_file(config.key, kLargestPemFile));
     options.key_pem = key;
     options.client_certificate_required = config.mutual_mandatory;
+    options.http2 = true;
     auto context = runtime::TlsServerContext::create(options);
     runtime::wipe(key);
     if (!context)
@@ -296,6 +297,7 @@ Result<void> serve(const kms::KmsConfig& config) {
     };
     options.tls = std::move(tls);
     options.log_target = "kms::http";
+    options.http2 = true;
     runtime::HttpServer server(io.get_executor(), clock, std::move(options));
     service.watch(server.counters());
     const std::string address = config.rpc.to_string();

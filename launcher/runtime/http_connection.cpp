@@ -5,6 +5,7 @@
 #include <span>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <sys/socket.h>
 
@@ -31,19 +32,20 @@ HttpConnection::HttpConnection(asio::posix::stream_descriptor descriptor, OwnedS
     if (ssl_) SSL_set_fd(ssl_.get(), descriptor_.native_handle());
 }
 
-Task<bool> HttpConnection::wait(Wait::wait_type what) {
+Task<IoOutcome> HttpConnection::wait(Wait::wait_type what) {
     auto [error] = co_await descriptor_.async_wait(what, asio::as_tuple(asio::use_awaitable));
-    co_return !error;
+    if (!error) co_return IoOutcome::ok;
+    co_return error == asio::error::operation_aborted ? IoOutcome::cancelled : IoOutcome::failed;
 }
 
-Task<bool> HttpConnection::wait_for_ssl(int result) {
+Task<IoOutcome> HttpConnection::wait_for_ssl(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
         case SSL_ERROR_WANT_READ:
             co_return co_await wait(Wait::wait_read);
         case SSL_ERROR_WANT_WRITE:
             co_return co_await wait(Wait::wait_write);
         default:
-            co_return false;
+            co_return IoOutcome::failed;
     }
 }
 
@@ -52,13 +54,15 @@ Task<IoOutcome> HttpConnection::handshake() {
         ERR_clear_error();
         const int result = SSL_accept(ssl_.get());
         if (result == 1) co_return IoOutcome::ok;
-        if (!co_await wait_for_ssl(result)) co_return IoOutcome::failed;
+        if (const IoOutcome waited = co_await wait_for_ssl(result); waited != IoOutcome::ok)
+            co_return waited;
     }
 }
 
 Task<IoOutcome> HttpConnection::read_append(std::string& into) {
     while (true) {
         const auto buffer = scratch();
+        IoOutcome waited = IoOutcome::ok;
         if (ssl_) {
             ERR_clear_error();
             const int got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
@@ -67,7 +71,7 @@ Task<IoOutcome> HttpConnection::read_append(std::string& into) {
                 co_return IoOutcome::ok;
             }
             if (SSL_get_error(ssl_.get(), got) == SSL_ERROR_ZERO_RETURN) co_return IoOutcome::end;
-            if (!co_await wait_for_ssl(got)) co_return IoOutcome::failed;
+            waited = co_await wait_for_ssl(got);
         } else {
             const ssize_t got =
                 ::recv(descriptor_.native_handle(), buffer.data(), buffer.size(), 0);
@@ -77,20 +81,23 @@ Task<IoOutcome> HttpConnection::read_append(std::string& into) {
             }
             if (got == 0) co_return IoOutcome::end;
             if (errno == EINTR) continue;
-            if (!would_block() || !co_await wait(Wait::wait_read)) co_return IoOutcome::failed;
+            if (!would_block()) co_return IoOutcome::failed;
+            waited = co_await wait(Wait::wait_read);
         }
+        if (waited != IoOutcome::ok) co_return waited;
     }
 }
 
 Task<IoOutcome> HttpConnection::write_all(std::string_view text) {
     while (!text.empty()) {
+        IoOutcome waited = IoOutcome::ok;
         if (ssl_) {
             ERR_clear_error();
             const int put = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
             if (put > 0)
                 text.remove_prefix(static_cast<std::size_t>(put));
-            else if (!co_await wait_for_ssl(put))
-                co_return IoOutcome::failed;
+            else
+                waited = co_await wait_for_ssl(put);
         } else {
             const ssize_t put =
                 ::send(descriptor_.native_handle(), text.data(), text.size(), MSG_NOSIGNAL);
@@ -98,9 +105,12 @@ Task<IoOutcome> HttpConnection::write_all(std::string_view text) {
                 text.remove_prefix(static_cast<std::size_t>(put));
             else if (errno == EINTR)
                 continue;
-            else if (!would_block() || !co_await wait(Wait::wait_write))
-                co_return IoOutcome::failed;
+            else if (!would_block())
+                waited = IoOutcome::failed;
+            else
+                waited = co_await wait(Wait::wait_write);
         }
+        if (waited != IoOutcome::ok) co_return waited;
     }
     co_return IoOutcome::ok;
 }
@@ -129,6 +139,14 @@ void HttpConnection::close() {
     }
     boost::system::error_code ignored;
     descriptor_.close(ignored);
+}
+
+bool HttpConnection::negotiated_http2() const {
+    if (!ssl_) return false;
+    const unsigned char* name = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+    return size == 2 && name[0] == 'h' && name[1] == '2';
 }
 
 std::string HttpConnection::client_certificate() const {

@@ -18,8 +18,9 @@ namespace runtime {
 
 enum class IoOutcome {
     ok,
-    end,     ///< the peer closed its side in order
-    failed,  ///< reset, protocol error, or cancelled by cancel()
+    end,        ///< the peer closed its side in order
+    failed,     ///< reset or protocol error
+    cancelled,  ///< by cancel()
 };
 
 class HttpConnection {
@@ -35,7 +36,7 @@ class HttpConnection {
 
     /// Tries to write without waiting; what does not fit is dropped. For last words.
     void write_now(std::string_view text);
-    /// Ends a pending wait; the operation returns `failed`.
+    /// Ends a pending wait; the operation returns `cancelled`.
     void cancel();
     /// Says goodbye (close_notify) without waiting, and closes.
     void close();
@@ -43,12 +44,13 @@ class HttpConnection {
     /// DER of the client's verified certificate; empty when it presented none. After handshake().
     std::string client_certificate() const;
     bool is_tls() const { return ssl_ != nullptr; }
+    /// Whether ALPN chose "h2". After handshake().
+    bool negotiated_http2() const;
 
   private:
-    /// Waits until the operation that returned `result` can be tried again; false when it failed
-    /// for good.
-    Task<bool> wait_for_ssl(int result);
-    Task<bool> wait(asio::posix::descriptor_base::wait_type what);
+    /// Waits until the operation that returned `result` can be tried again (ok), or says why not.
+    Task<IoOutcome> wait_for_ssl(int result);
+    Task<IoOutcome> wait(asio::posix::descriptor_base::wait_type what);
 
     asio::posix::stream_descriptor descriptor_;
     OwnedSsl ssl_;

@@ -1,5 +1,6 @@
 #include "launcher/runtime/http_server.hpp"
 
+#include "launcher/runtime/http2_session.hpp"
 #include "launcher/runtime/http_session.hpp"
 #include "launcher/runtime/log.hpp"
 #include "launcher/runtime/port_owner.hpp"
@@ -436,6 +437,8 @@ Task<void> HttpServer::stop(Deadline deadline) {
         if (!at_work) {
             session->expired = true;
             session->connection.cancel();
+        } else {
+            wake_http2(*session);  // to say GOAWAY
         }
     }
     auto outcome =

@@ -10,12 +10,14 @@
 namespace runtime {
 
 /// A TLS server identity and its policy: TLS 1.2 and 1.3 with AEAD suites, groups X25519, P-256,
-/// P-384, client preference, ALPN "http/1.1". Source: spec "kms-protocol" section 2.1.
+/// P-384, client preference, ALPN "h2" (if `http2`), then "http/1.1". Source: spec "kms-protocol"
+/// section 2.1.
 struct TlsServerOptions {
     std::string certificate_pem;  ///< leaf first; only what is given is sent
     std::string_view key_pem;     ///< PKCS#8; borrowed for the call, never copied into a string
     std::string client_ca_pem;    ///< anchors for client certificates; empty = none are asked for
     bool client_certificate_required = false;
+    bool http2 = false;  ///< offer "h2" by ALPN, before "http/1.1"
 };
 
 class TlsServerContext {
