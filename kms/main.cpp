@@ -34,6 +34,7 @@ using runtime::Result;
 constexpr std::string_view kLogTarget = "kms";
 constexpr std::size_t kLargestPemFile = 1024 * 1024;
 constexpr std::size_t kQueuedWork = 64;
+constexpr std::size_t kOtherDescriptors = 256;  ///< beside those of client connections
 
 constexpr std::string_view kHelp =
     R"(dstack-kms: the key management service
@@ -184,7 +185,8 @@ Result<void> refresh_certificates(const kms::KmsConfig& config, kms::keys::KeyDi
     return {};
 }
 
-Result<std::shared_ptr<const runtime::TlsServerContext>> load_tls(const kms::TlsConfig& config) {
+Result<std::shared_ptr<const runtime::TlsServerContext>> load_tls(const kms::TlsConfig& config,
+                                                                  const kms::BoundsConfig& bounds) {
     runtime::TlsServerOptions options;
     TRY(options.certificate_pem, runtime::read_file(config.certs, kLargestPemFile));
     TRY(options.client_ca_pem, runtime::read_file(config.mutual_ca_certs, kLargestPemFile));
@@ -192,6 +194,8 @@ Result<std::shared_ptr<const runtime::TlsServerContext>> load_tls(const kms::Tls
     options.key_pem = key;
     options.client_certificate_required = config.mutual_mandatory;
     options.http2 = true;
+    options.session_lifetime = std::chrono::duration_cast<std::chrono::seconds>(bounds.tls_session);
+    options.sessions = static_cast<long>(bounds.tls_sessions);
     auto context = runtime::TlsServerContext::create(options);
     runtime::wipe(key);
     if (!context)
@@ -213,6 +217,12 @@ runtime::HttpBounds http_bounds(const kms::BoundsConfig& bounds) {
     http.connections = bounds.connections;
     http.connections_per_address = bounds.connections_per_address;
     http.requests_in_flight = bounds.requests;
+    http.body_rate = bounds.body_rate;
+    http.bodies_bytes = bounds.bodies_size;
+    http.give_way = bounds.give_way;
+    http.streams = bounds.streams;
+    http.stream_resets = bounds.stream_resets;
+    http.control_frames = bounds.control_frames;
     return http;
 }
 
@@ -265,6 +275,7 @@ kms::MetaConstants meta_constants(const kms::KmsConfig& config, const kms::keys:
 }
 
 Result<void> serve(const kms::KmsConfig& config) {
+    runtime::allow_descriptors(config.bounds.connections + kOtherDescriptors);
     boost::asio::io_context io(1);
     runtime::SystemClock clock;
     kms::keys::PosixFileSystem files;
@@ -273,7 +284,7 @@ Result<void> serve(const kms::KmsConfig& config) {
     kms::keys::KeySet& keys = opened.keys;
     if (opened.origin != kms::keys::KeyOrigin::created)
         TRY_VOID(refresh_certificates(config, directory, keys, clock.wall_now()));
-    TRY(auto tls, load_tls(config.tls));
+    TRY(auto tls, load_tls(config.tls, config.bounds));
 
     std::optional<Authorisation> authorisation;
     if (config.auth_api == kms::AuthApiType::webhook) authorisation.emplace(io, clock, config);

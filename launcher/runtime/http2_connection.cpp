@@ -17,6 +17,7 @@ constexpr std::int32_t kConnectionWindow = 1024 * 1024;
 constexpr std::size_t kFieldOverhead = 32;  ///< RFC 9113 section 6.5.2
 constexpr std::size_t kHeadSlack =
     4;  ///< a head so many times too large is not even read to its end
+constexpr std::size_t kDropBytes = 64 * 1024 * 1024;  ///< of a body that nobody wants
 constexpr std::size_t kQueuedAcks = 100;
 constexpr std::size_t kSettingsEntries = 32;
 /// Fields that HTTP/2 has no place for (RFC 9113 section 8.2.2).
@@ -106,14 +107,16 @@ struct Http2Connection::Callbacks {
         return 0;
     }
 
-    static int frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* self) {
+    static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* self) {
         const bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
         if (!may_end || !has_end_flag(frame)) return 0;
-        // Answered before all of the request was here: the rest of it is not wanted.
-        if (const Http2Stream* stream = connection(self).stream_of(frame->hd.stream_id);
-            stream != nullptr && !stream->request_ended)
-            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                      NGHTTP2_NO_ERROR);
+        // Answered before all of the request was here: the rest is dropped. A peer that is still
+        // sending might not look at an answer that comes with a reset.
+        Http2Connection& here = connection(self);
+        if (Http2Stream* stream = here.stream_of(frame->hd.stream_id))
+            if (!stream->request_ended)
+                here.set_limit(*stream,
+                               here.context_.clock.now() + here.context_.options.bounds.body);
         return 0;
     }
 
@@ -189,6 +192,8 @@ Http2Connection::~Http2Connection() {
 bool Http2Connection::receive(std::string_view bytes) {
     const ssize_t used = nghttp2_session_mem_recv(
         session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    if (used == NGHTTP2_ERR_FLOODED && !std::exchange(flooded_, true))
+        context_.counters.http2_floods.add();
     return used >= 0 && static_cast<std::size_t>(used) == bytes.size() && !flooded_;
 }
 
@@ -284,7 +289,12 @@ void Http2Connection::end_head(Http2Stream& stream, bool last_frame) {
 }
 
 void Http2Connection::add_body(Http2Stream& stream, std::string_view piece) {
-    if (stream.stage != Http2Stream::Stage::body) return;  // refused, or found too large
+    if (stream.stage != Http2Stream::Stage::body) {  // refused, or found too large
+        stream.dropped += piece.size();
+        if (stream.dropped > kDropBytes)
+            nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
+        return;
+    }
     HttpServerRequest& request = stream.request;
     if (request.body.size() + piece.size() > stream.body_limit) {
         drop_body(stream);

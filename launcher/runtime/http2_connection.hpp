@@ -34,6 +34,7 @@ struct Http2Stream {
     TimePoint body_since{};
     HttpServerRequest request;
     std::size_t head_size = 0;   ///< as RFC 9113 section 6.5.2 counts it
+    std::size_t dropped = 0;     ///< bytes of the body that came after the answer was decided
     std::size_t body_limit = 0;  ///< bytes
     unsigned refused_with = 0;   ///< status, when the head broke a bound
     bool request_ended = false;  ///< the peer has sent all of it

@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cerrno>
+#include <new>
 #include <span>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
@@ -21,19 +23,110 @@ std::span<char> scratch() {
     return buffer;
 }
 
+/// A ticket holds the client's certificate and has at most 65,280 bytes.
+constexpr int kLargestTicketCertificate = 48 * 1024;
+constexpr std::size_t kGatherBytes = 12 * 1024;
+
 bool would_block() {
     return errno == EAGAIN;
 }  // on Linux the same number as EWOULDBLOCK
 
 }  // namespace
 
-HttpConnection::HttpConnection(asio::posix::stream_descriptor descriptor, OwnedSsl ssl)
-    : descriptor_(std::move(descriptor)), ssl_(std::move(ssl)) {
-    if (ssl_) SSL_set_fd(ssl_.get(), descriptor_.native_handle());
+struct HttpConnection::Wire {
+    int descriptor = -1;
+    bool drained = false;  ///< the last read took all there was; the next one would be in vain
+    bool ended = false;    ///< the peer has closed its side
+    bool gather = false;   ///< writes are collected in `held`
+    std::string held{};
+};
+
+void HttpConnection::WireFree::operator()(Wire* wire) const {
+    delete wire;
+}
+
+/// OpenSSL's way to the descriptor.
+struct HttpConnection::WireBio {
+    static Wire& wire(BIO* bio) { return *static_cast<Wire*>(BIO_get_data(bio)); }
+
+    static int read(BIO* bio, char* into, int room) {
+        Wire& from = wire(bio);
+        BIO_clear_retry_flags(bio);
+        if (from.drained) {
+            BIO_set_retry_read(bio);
+            return -1;
+        }
+        ssize_t got = 0;
+        do {
+            got = ::recv(from.descriptor, into, static_cast<std::size_t>(room), 0);
+        } while (got < 0 && errno == EINTR);
+        if (got > 0) {
+            from.drained = got < room;
+        } else if (got == 0) {
+            from.ended = true;
+        } else if (would_block()) {
+            from.drained = true;
+            BIO_set_retry_read(bio);
+        }
+        return static_cast<int>(got);
+    }
+
+    static int write(BIO* bio, const char* bytes, int size) {
+        Wire& to = wire(bio);
+        BIO_clear_retry_flags(bio);
+        if (to.gather) {
+            to.held.append(bytes, static_cast<std::size_t>(size));
+            return size;
+        }
+        ssize_t put = 0;
+        do {
+            put = ::send(to.descriptor, bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+        } while (put < 0 && errno == EINTR);
+        if (put < 0 && would_block()) BIO_set_retry_write(bio);
+        return static_cast<int>(put);
+    }
+
+    static long control(BIO* bio, int command, long, void*) {
+        if (command == BIO_CTRL_EOF) return wire(bio).ended ? 1 : 0;
+        return command == BIO_CTRL_FLUSH ? 1 : 0;
+    }
+
+    static const BIO_METHOD* method() {
+        static const BIO_METHOD* const made = [] {
+            BIO_METHOD* fresh =
+                BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "http_connection");
+            if (fresh == nullptr) throw std::bad_alloc();
+            BIO_meth_set_read(fresh, read);
+            BIO_meth_set_write(fresh, write);
+            BIO_meth_set_ctrl(fresh, control);
+            return fresh;
+        }();
+        return made;
+    }
+};
+
+HttpConnection::HttpConnection(asio::posix::stream_descriptor descriptor,
+                               std::shared_ptr<const TlsServerContext> tls)
+    : descriptor_(std::move(descriptor)), tls_(std::move(tls)) {}
+
+void HttpConnection::begin_tls() {
+    ssl_.reset(SSL_new(tls_->native()));
+    wire_.reset(new Wire);
+    wire_->descriptor = descriptor_.native_handle();
+    BIO* bio = BIO_new(WireBio::method());
+    if (!ssl_ || bio == nullptr) {
+        BIO_free(bio);
+        throw std::bad_alloc();
+    }
+    BIO_set_data(bio, wire_.get());
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_.get(), bio, bio);
+    tls_.reset();
 }
 
 Task<IoOutcome> HttpConnection::wait(Wait::wait_type what) {
     auto [error] = co_await descriptor_.async_wait(what, asio::as_tuple(asio::use_awaitable));
+    if (wire_ && what == Wait::wait_read) wire_->drained = false;
     if (!error) co_return IoOutcome::ok;
     co_return error == asio::error::operation_aborted ? IoOutcome::cancelled : IoOutcome::failed;
 }
@@ -50,10 +143,16 @@ Task<IoOutcome> HttpConnection::wait_for_ssl(int result) {
 }
 
 Task<IoOutcome> HttpConnection::handshake() {
+    const IoOutcome spoken = co_await wait(Wait::wait_read);
+    if (spoken != IoOutcome::ok) co_return spoken;
+    begin_tls();
     while (true) {
         ERR_clear_error();
         const int result = SSL_accept(ssl_.get());
-        if (result == 1) co_return IoOutcome::ok;
+        if (result == 1) {
+            ticket_due_ = SSL_version(ssl_.get()) == TLS1_3_VERSION;
+            co_return IoOutcome::ok;
+        }
         if (const IoOutcome waited = co_await wait_for_ssl(result); waited != IoOutcome::ok)
             co_return waited;
     }
@@ -70,7 +169,16 @@ Task<IoOutcome> HttpConnection::read_append(std::string& into) {
                 into.append(buffer.data(), static_cast<std::size_t>(got));
                 co_return IoOutcome::ok;
             }
-            if (SSL_get_error(ssl_.get(), got) == SSL_ERROR_ZERO_RETURN) co_return IoOutcome::end;
+            const int reason = SSL_get_error(ssl_.get(), got);
+            if (reason == SSL_ERROR_ZERO_RETURN) co_return IoOutcome::end;
+            if (reason == SSL_ERROR_WANT_READ && ticket_due_) {
+                // No request is here yet. The ticket also acknowledges the peer's last flight,
+                // which a peer with Nagle's algorithm awaits before it sends the request.
+                offer_ticket();
+                ERR_clear_error();
+                SSL_do_handshake(ssl_.get());
+                continue;
+            }
             waited = co_await wait_for_ssl(got);
         } else {
             const ssize_t got =
@@ -88,28 +196,47 @@ Task<IoOutcome> HttpConnection::read_append(std::string& into) {
     }
 }
 
+void HttpConnection::offer_ticket() {
+    ticket_due_ = false;
+    const X509* leaf = SSL_get0_peer_certificate(ssl_.get());
+    if (leaf != nullptr && i2d_X509(leaf, nullptr) > kLargestTicketCertificate) return;
+    SSL_new_session_ticket(ssl_.get());
+}
+
 Task<IoOutcome> HttpConnection::write_all(std::string_view text) {
+    if (!ssl_) co_return co_await send_all(text);
+    if (ticket_due_) {
+        // The ticket is a record of its own; together they are still one write.
+        wire_->gather = text.size() <= kGatherBytes;
+        offer_ticket();
+    }
     while (!text.empty()) {
-        IoOutcome waited = IoOutcome::ok;
-        if (ssl_) {
-            ERR_clear_error();
-            const int put = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
-            if (put > 0)
-                text.remove_prefix(static_cast<std::size_t>(put));
-            else
-                waited = co_await wait_for_ssl(put);
-        } else {
-            const ssize_t put =
-                ::send(descriptor_.native_handle(), text.data(), text.size(), MSG_NOSIGNAL);
-            if (put > 0)
-                text.remove_prefix(static_cast<std::size_t>(put));
-            else if (errno == EINTR)
-                continue;
-            else if (!would_block())
-                waited = IoOutcome::failed;
-            else
-                waited = co_await wait(Wait::wait_write);
+        ERR_clear_error();
+        const int put = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
+        if (put > 0) {
+            text.remove_prefix(static_cast<std::size_t>(put));
+            continue;
         }
+        const IoOutcome waited = co_await wait_for_ssl(put);
+        if (waited != IoOutcome::ok) co_return waited;
+    }
+    if (!wire_->gather) co_return IoOutcome::ok;
+    wire_->gather = false;
+    const std::string held = std::exchange(wire_->held, {});
+    co_return co_await send_all(held);
+}
+
+Task<IoOutcome> HttpConnection::send_all(std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t put =
+            ::send(descriptor_.native_handle(), text.data(), text.size(), MSG_NOSIGNAL);
+        if (put > 0) {
+            text.remove_prefix(static_cast<std::size_t>(put));
+            continue;
+        }
+        if (errno == EINTR) continue;
+        if (!would_block()) co_return IoOutcome::failed;
+        const IoOutcome waited = co_await wait(Wait::wait_write);
         if (waited != IoOutcome::ok) co_return waited;
     }
     co_return IoOutcome::ok;

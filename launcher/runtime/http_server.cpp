@@ -21,8 +21,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -32,7 +34,11 @@ namespace runtime {
 namespace {
 
 constexpr std::chrono::milliseconds kSweepInterval{100};
-constexpr std::chrono::milliseconds kAcceptRetry{100};  ///< after the kernel refused a descriptor
+constexpr std::chrono::milliseconds kAcceptRetry{20};  ///< after the kernel refused a descriptor
+constexpr std::chrono::seconds kRefusalNotice{1};      ///< between log lines that say the same
+constexpr std::size_t kOtherDescriptors = 128;  ///< of the process, that are no connections of ours
+constexpr std::size_t kCrowd = 512;             ///< connections whose memory is worth giving back
+constexpr std::size_t kFew = 32;                ///< connections whose memory is not
 constexpr int kBacklog = 4096;
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::string_view kRefused =
@@ -132,6 +138,19 @@ Peer peer_of(const sockaddr_storage& storage) {
     return {};
 }
 
+/// HttpBounds::connections, or what the limit on descriptors leaves for them.
+std::size_t affordable_connections(const HttpServerOptions& options) {
+    const std::size_t wanted = options.bounds.connections;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+    const std::size_t most = limit.rlim_cur;
+    const std::size_t left = most > 2 * kOtherDescriptors ? most - kOtherDescriptors : most / 2;
+    if (left >= wanted) return wanted;
+    log_warn(options.log_target, "the limit on descriptors leaves room for fewer connections",
+             {kv("wanted", wanted), kv("connections", left), kv("descriptors", most)});
+    return left;
+}
+
 }  // namespace
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
@@ -148,6 +167,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
           options(std::move(given)),
           context{clock, options, counters},
           drained(executor, asio::steady_timer::time_point::max()) {
+        options.bounds.connections = affordable_connections(options);
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     ~Impl() {
@@ -171,6 +191,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     static Task<void> run_session(std::shared_ptr<Impl> self, Sessions::iterator place);
     void end_session(Sessions::iterator place);
     static Task<void> sweep(std::shared_ptr<Impl> self);
+    void trim_heap();
     Task<Result<void>> wait_until_drained();
     void abandon_all();
 
@@ -185,7 +206,9 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     asio::steady_timer drained;
     asio::cancellation_signal stop_sweep;
     bool sweeping = false;
-    int reserve = -1;  ///< given up to accept and close one caller when descriptors run out
+    TimePoint next_refusal_notice{};
+    std::size_t trim_at = 0;  ///< sessions left when the heap is to be trimmed; 0 = not at all
+    int reserve = -1;         ///< given up to accept and close one caller when descriptors run out
 };
 
 Result<void> HttpServer::Impl::listen(const std::string& text) {
@@ -268,8 +291,11 @@ bool HttpServer::Impl::accept_one(int listener) {
 
 /// Out of descriptors: the callers that wait are closed at once instead of being left in silence.
 void HttpServer::Impl::refuse_without_descriptor(int listener) {
-    log_warn(options.log_target, "out of file descriptors, callers are refused",
-             {kv("open", sessions.size())});
+    if (const TimePoint now = clock.now(); now >= next_refusal_notice) {
+        next_refusal_notice = now + kRefusalNotice;
+        log_warn(options.log_target, "out of file descriptors, callers are refused",
+                 {kv("open", sessions.size())});
+    }
     for (int turn = 0; turn < kAcceptsPerTurn && reserve >= 0; ++turn) {
         ::close(reserve);
         const int raw = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -295,42 +321,37 @@ bool HttpServer::Impl::make_room() {
     const auto& bounds = options.bounds;
     if (bounds.give_way.count() == 0 || bounds.connections_per_address != 0) return false;
     const TimePoint latest = clock.now() - bounds.give_way;
-    std::size_t staying = 0;
-    std::shared_ptr<HttpSession> oldest;
+    // Those on their way out come first, as they are the oldest; so the walk is short.
+    std::size_t leaving = 0;
     for (const auto& session : sessions) {
-        if (session->expired) continue;  // on its way out already
-        ++staying;
+        if (session->expired) {
+            if (sessions.size() - ++leaving < bounds.connections) return true;
+            continue;
+        }
+        if (session->accepted_at > latest) return false;
         const bool waits = session->phase == HttpPhase::handshake ||
                            session->phase == HttpPhase::first_byte ||
                            session->phase == HttpPhase::head || session->phase == HttpPhase::idle;
-        if (!oldest && waits && session->accepted_at <= latest) oldest = session;
+        if (!waits) continue;
+        counters.connections_given_way.add();
+        session->expired = true;
+        session->connection.cancel();
+        return true;
     }
-    if (staying < bounds.connections) return true;
-    if (!oldest) return false;
-    counters.connections_given_way.add();
-    oldest->expired = true;
-    oldest->connection.cancel();
-    return true;
+    return false;
 }
 
 void HttpServer::Impl::begin_session(int raw, const Peer& peer) {
     const int on = 1;
     ::setsockopt(raw, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    OwnedSsl ssl;
-    if (options.tls) {
-        ssl.reset(SSL_new(options.tls->native()));
-        if (!ssl) {
-            ::close(raw);
-            return;
-        }
-    }
     auto session = std::make_shared<HttpSession>(
-        HttpConnection(asio::posix::stream_descriptor(executor, raw), std::move(ssl)), peer.address,
+        HttpConnection(asio::posix::stream_descriptor(executor, raw), options.tls), peer.address,
         peer.port);
     session->accepted_at = clock.now();
     if (options.bounds.connection.count() != 0)
         session->connection_limit = clock.now() + options.bounds.connection;
     const auto place = sessions.insert(sessions.end(), session);
+    if (sessions.size() >= kCrowd) trim_at = std::max(trim_at, sessions.size() / 4);
     if (options.bounds.connections_per_address != 0) ++per_address[peer.address];
     counters.connections_open.fetch_add(1);
     // The completion handlers own what holds the cancellation signals, which must outlive the
@@ -374,8 +395,18 @@ Task<void> HttpServer::Impl::sweep(std::shared_ptr<Impl> self) {
         co_await asio::this_coro::reset_cancellation_state();
         const TimePoint now = self->clock.now();
         for (const auto& session : self->sessions) expire_if_due(self->context, *session, now);
+        self->trim_heap();
     }
+    self->trim_heap();
     self->sweeping = false;
+}
+
+/// While a crowd leaves, its memory goes back to the kernel; malloc keeps it otherwise. Costs
+/// milliseconds, so only a few times per crowd.
+void HttpServer::Impl::trim_heap() {
+    if (trim_at == 0 || sessions.size() > trim_at) return;
+    trim_at = sessions.size() > kFew ? sessions.size() / 4 : 0;
+    ::malloc_trim(0);
 }
 
 Task<Result<void>> HttpServer::Impl::wait_until_drained() {

@@ -92,7 +92,8 @@ struct HttpBounds {
     std::size_t connections = 4096;
     std::size_t connections_per_address = 0;  ///< 0 = as `connections`
     /// At `connections`, a connection that has been open this long and sends no request gives way
-    /// to a new one (408); 0 = the new one is refused. Not together with connections_per_address.
+    /// to a new one (408; GOAWAY); 0 = the new one is refused. Not together with
+    /// connections_per_address.
     std::chrono::milliseconds give_way{0};
     std::size_t requests_in_flight = 256;     ///< handlers at work; 503 at once beyond
     std::size_t requests_per_connection = 0;  ///< 0 = not bounded; HTTP/1 only
@@ -113,6 +114,8 @@ struct HttpServerCounters {
     Counter heads_refused;   ///< malformed or too large
     Counter bodies_refused;  ///< because of bodies_bytes
     Counter connections_given_way;
+    Counter tls_resumed;
+    std::atomic<std::int64_t> tls_sessions_expired{0}, tls_sessions_evicted{0};
     Counter http2_connections, http2_floods;  ///< ended because of stream_resets or control_frames
     std::atomic<std::int64_t> connections_open{0};
     std::atomic<std::int64_t> requests_in_flight{0};

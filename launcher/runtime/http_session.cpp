@@ -232,6 +232,14 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
     co_return written == IoOutcome::ok&& framing.keep_alive;
 }
 
+void note_handshake(HttpSessionContext& context, IoOutcome outcome, bool resumed) {
+    HttpServerCounters& counters = context.counters;
+    if (outcome != IoOutcome::ok) counters.handshakes_failed.add();
+    if (resumed) counters.tls_resumed.add();
+    counters.tls_sessions_expired.store(context.options.tls->sessions_expired());
+    counters.tls_sessions_evicted.store(context.options.tls->sessions_evicted());
+}
+
 /// Whether the first bytes are HTTP/2's preface (prior knowledge, RFC 9113 section 3.3). Reads on
 /// only as long as they may become it; `pending` is empty when the connection was lost meanwhile.
 Task<bool> opens_http2(HttpSessionContext& context, HttpSession& session, std::string& pending) {
@@ -250,10 +258,9 @@ Task<void> serve_requests(HttpSessionContext& context, HttpSession& session) {
     const HttpBounds& bounds = context.options.bounds;
     if (session.connection.is_tls()) {
         enter(context, session, HttpPhase::handshake, bounds.handshake);
-        if (co_await session.connection.handshake() != IoOutcome::ok) {
-            context.counters.handshakes_failed.add();
-            co_return;
-        }
+        const IoOutcome outcome = co_await session.connection.handshake();
+        note_handshake(context, outcome, session.connection.resumed());
+        if (outcome != IoOutcome::ok) co_return;
     }
     std::string pending;  // bytes read ahead of the request at work
     for (std::size_t served = 0; !context.stopping; ++served) {

@@ -12,7 +12,6 @@ constexpr const char* kSuites12 =
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305";
 constexpr const char* kGroups = "X25519:P-256:P-384";
-constexpr long kTicketLifetimeSeconds = 43'200;
 // A guest's certificate carries its event log; OpenSSL's own bound of 100 KB is for the whole
 // chain.
 constexpr long kMaxClientChainBytes = 256 * 1024;
@@ -102,7 +101,9 @@ Result<TlsServerContext> TlsServerContext::create(const TlsServerOptions& option
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_timeout(ctx, kTicketLifetimeSeconds);
+    SSL_CTX_set_timeout(ctx, static_cast<long>(options.session_lifetime.count()));
+    SSL_CTX_sess_set_cache_size(ctx, options.sessions);
+    SSL_CTX_set_num_tickets(ctx, 0);  // HttpConnection gives one, with the first answer
     static constexpr std::array<unsigned char, 4> kSessionContext = {'k', 'm', 's', 'l'};
     SSL_CTX_set_session_id_context(ctx, kSessionContext.data(), kSessionContext.size());
     SSL_CTX_set_alpn_select_cb(ctx, select_protocol, options.http2 ? ctx : nullptr);

@@ -4,6 +4,7 @@
 #include "launcher/runtime/openssl_ptr.hpp"
 #include "launcher/runtime/result.hpp"
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -17,7 +18,10 @@ struct TlsServerOptions {
     std::string_view key_pem;     ///< PKCS#8; borrowed for the call, never copied into a string
     std::string client_ca_pem;    ///< anchors for client certificates; empty = none are asked for
     bool client_certificate_required = false;
-    bool http2 = false;  ///< offer "h2" by ALPN, before "http/1.1"
+    /// How long a session can be resumed. A resumed session keeps the client's certificate.
+    std::chrono::seconds session_lifetime{43'200};
+    long sessions = 1024;  ///< kept in memory, for TLS 1.2 clients without tickets
+    bool http2 = false;    ///< offer "h2" by ALPN, before "http/1.1"
 };
 
 class TlsServerContext {
@@ -26,6 +30,9 @@ class TlsServerContext {
     /// the certificate.
     static Result<TlsServerContext> create(const TlsServerOptions& options);
     SSL_CTX* native() const { return context_.get(); }
+    /// Sessions that clients wanted to resume too late, and those forgotten for want of room.
+    long sessions_expired() const { return SSL_CTX_sess_timeouts(context_.get()); }
+    long sessions_evicted() const { return SSL_CTX_sess_cache_full(context_.get()); }
 
   private:
     explicit TlsServerContext(OwnedSslCtx context) : context_(std::move(context)) {}
