@@ -27,6 +27,11 @@ std::span<char> scratch() {
 constexpr int kLargestTicketCertificate = 48 * 1024;
 constexpr std::size_t kGatherBytes = 12 * 1024;
 
+IoOutcome outcome_of(const boost::system::error_code& error) {
+    if (!error) return IoOutcome::ok;
+    return error == asio::error::operation_aborted ? IoOutcome::cancelled : IoOutcome::failed;
+}
+
 bool would_block() {
     return errno == EAGAIN;
 }  // on Linux the same number as EWOULDBLOCK
@@ -124,27 +129,30 @@ void HttpConnection::begin_tls() {
     tls_.reset();
 }
 
-Task<IoOutcome> HttpConnection::wait(Wait::wait_type what) {
-    auto [error] = co_await descriptor_.async_wait(what, asio::as_tuple(asio::use_awaitable));
+// No coroutine of its own: idle connections wait here by the thousand, and each frame counts.
+Task<HttpConnection::Readiness> HttpConnection::wait(Wait::wait_type what) {
     if (wire_ && what == Wait::wait_read) wire_->drained = false;
-    if (!error) co_return IoOutcome::ok;
-    co_return error == asio::error::operation_aborted ? IoOutcome::cancelled : IoOutcome::failed;
+    return descriptor_.async_wait(what, asio::as_tuple(asio::use_awaitable));
 }
 
 Task<IoOutcome> HttpConnection::wait_for_ssl(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
-        case SSL_ERROR_WANT_READ:
-            co_return co_await wait(Wait::wait_read);
-        case SSL_ERROR_WANT_WRITE:
-            co_return co_await wait(Wait::wait_write);
+        case SSL_ERROR_WANT_READ: {
+            const auto [error] = co_await wait(Wait::wait_read);
+            co_return outcome_of(error);
+        }
+        case SSL_ERROR_WANT_WRITE: {
+            const auto [error] = co_await wait(Wait::wait_write);
+            co_return outcome_of(error);
+        }
         default:
             co_return IoOutcome::failed;
     }
 }
 
 Task<IoOutcome> HttpConnection::handshake() {
-    const IoOutcome spoken = co_await wait(Wait::wait_read);
-    if (spoken != IoOutcome::ok) co_return spoken;
+    const auto [error] = co_await wait(Wait::wait_read);
+    if (error) co_return outcome_of(error);
     begin_tls();
     while (true) {
         ERR_clear_error();
@@ -160,39 +168,48 @@ Task<IoOutcome> HttpConnection::handshake() {
 
 Task<IoOutcome> HttpConnection::read_append(std::string& into) {
     while (true) {
-        const auto buffer = scratch();
-        IoOutcome waited = IoOutcome::ok;
-        if (ssl_) {
-            ERR_clear_error();
-            const int got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
-            if (got > 0) {
-                into.append(buffer.data(), static_cast<std::size_t>(got));
-                co_return IoOutcome::ok;
-            }
-            const int reason = SSL_get_error(ssl_.get(), got);
-            if (reason == SSL_ERROR_ZERO_RETURN) co_return IoOutcome::end;
-            if (reason == SSL_ERROR_WANT_READ && ticket_due_) {
-                // No request is here yet. The ticket also acknowledges the peer's last flight,
-                // which a peer with Nagle's algorithm awaits before it sends the request.
-                offer_ticket();
-                ERR_clear_error();
-                SSL_do_handshake(ssl_.get());
-                continue;
-            }
-            waited = co_await wait_for_ssl(got);
-        } else {
-            const ssize_t got =
-                ::recv(descriptor_.native_handle(), buffer.data(), buffer.size(), 0);
-            if (got > 0) {
-                into.append(buffer.data(), static_cast<std::size_t>(got));
-                co_return IoOutcome::ok;
-            }
-            if (got == 0) co_return IoOutcome::end;
-            if (errno == EINTR) continue;
-            if (!would_block()) co_return IoOutcome::failed;
-            waited = co_await wait(Wait::wait_read);
-        }
-        if (waited != IoOutcome::ok) co_return waited;
+        const Attempt attempt = ssl_ ? read_tls(into) : read_plain(into);
+        if (attempt.over) co_return attempt.outcome;
+        const auto [error] = co_await wait(attempt.wait_for);
+        if (error) co_return outcome_of(error);
+    }
+}
+
+HttpConnection::Attempt HttpConnection::read_plain(std::string& into) {
+    const auto buffer = scratch();
+    ssize_t got = 0;
+    do {
+        got = ::recv(descriptor_.native_handle(), buffer.data(), buffer.size(), 0);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) return {.over = !would_block(), .outcome = IoOutcome::failed};
+    into.append(buffer.data(), static_cast<std::size_t>(got));
+    return {.over = true, .outcome = got == 0 ? IoOutcome::end : IoOutcome::ok};
+}
+
+HttpConnection::Attempt HttpConnection::read_tls(std::string& into) {
+    const auto buffer = scratch();
+    ERR_clear_error();
+    int got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
+    if (got <= 0 && ticket_due_ && SSL_get_error(ssl_.get(), got) == SSL_ERROR_WANT_READ) {
+        // No request is here yet. The ticket also acknowledges the peer's last flight, which a peer
+        // with Nagle's algorithm awaits before it sends the request.
+        offer_ticket();
+        ERR_clear_error();
+        got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
+    }
+    if (got > 0) {
+        into.append(buffer.data(), static_cast<std::size_t>(got));
+        return {.over = true, .outcome = IoOutcome::ok};
+    }
+    switch (SSL_get_error(ssl_.get(), got)) {
+        case SSL_ERROR_WANT_READ:
+            return {.over = false};
+        case SSL_ERROR_WANT_WRITE:
+            return {.over = false, .wait_for = Wait::wait_write};
+        case SSL_ERROR_ZERO_RETURN:
+            return {.over = true, .outcome = IoOutcome::end};
+        default:
+            return {.over = true, .outcome = IoOutcome::failed};
     }
 }
 
@@ -236,8 +253,8 @@ Task<IoOutcome> HttpConnection::send_all(std::string_view text) {
         }
         if (errno == EINTR) continue;
         if (!would_block()) co_return IoOutcome::failed;
-        const IoOutcome waited = co_await wait(Wait::wait_write);
-        if (waited != IoOutcome::ok) co_return waited;
+        const auto [error] = co_await wait(Wait::wait_write);
+        if (error) co_return outcome_of(error);
     }
     co_return IoOutcome::ok;
 }

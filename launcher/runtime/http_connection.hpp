@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
@@ -68,7 +69,16 @@ class HttpConnection {
     void offer_ticket();
     /// Waits until the operation that returned `result` can be tried again (ok), or says why not.
     Task<IoOutcome> wait_for_ssl(int result);
-    Task<IoOutcome> wait(asio::posix::descriptor_base::wait_type what);
+    using Readiness = std::tuple<boost::system::error_code>;
+    Task<Readiness> wait(asio::posix::descriptor_base::wait_type what);
+    /// One try to read: over, or what to wait for.
+    struct Attempt {
+        bool over = false;
+        IoOutcome outcome = IoOutcome::ok;
+        asio::posix::descriptor_base::wait_type wait_for = asio::posix::descriptor_base::wait_read;
+    };
+    Attempt read_plain(std::string& into);
+    Attempt read_tls(std::string& into);
 
     /// Makes ssl_ and what belongs to it. Throws std::bad_alloc.
     void begin_tls();

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 #include <list>
+#include <optional>
 #include <unordered_map>
 
 #include <arpa/inet.h>
@@ -24,6 +25,7 @@
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,8 +40,10 @@ constexpr std::chrono::milliseconds kAcceptRetry{20};  ///< after the kernel ref
 constexpr std::chrono::seconds kRefusalNotice{1};      ///< between log lines that say the same
 constexpr std::size_t kOtherDescriptors = 128;  ///< of the process, that are no connections of ours
 constexpr std::size_t kCrowd = 512;             ///< connections whose memory is worth giving back
-constexpr std::size_t kFew = 32;                ///< connections whose memory is not
+constexpr std::size_t kPlacesAtOnce = 32;
+constexpr std::size_t kFew = 32;  ///< connections whose memory is not
 constexpr int kBacklog = 4096;
+constexpr int kSendBuffer = 128 * 1024;  ///< bytes per connection, in the kernel
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::string_view kRefused =
     "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -190,6 +194,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     bool make_room();
     static Task<void> run_session(std::shared_ptr<Impl> self, Sessions::iterator place);
     void end_session(Sessions::iterator place);
+    void prepare_places();
     static Task<void> sweep(std::shared_ptr<Impl> self);
     void trim_heap();
     Task<Result<void>> wait_until_drained();
@@ -207,6 +212,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     asio::cancellation_signal stop_sweep;
     bool sweeping = false;
     TimePoint next_refusal_notice{};
+    std::size_t places = 0;   ///< sessions that Asio has its own record for
     std::size_t trim_at = 0;  ///< sessions left when the heap is to be trimmed; 0 = not at all
     int reserve = -1;         ///< given up to accept and close one caller when descriptors run out
 };
@@ -225,6 +231,8 @@ Result<void> HttpServer::Impl::listen(const std::string& text) {
         ::setsockopt(raw, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         if (family == AF_INET6) ::setsockopt(raw, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     }
+    // Inherited by connections: what a client does not read waits in here, and no more than that.
+    ::setsockopt(raw, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
     // The file must never be reachable with wider rights, not even between bind and chmod.
     const mode_t old_mask = ::umask(0177);
     const int bound = ::bind(raw, address.get(), address.size);
@@ -341,9 +349,22 @@ bool HttpServer::Impl::make_room() {
     return false;
 }
 
+/// Asio keeps a record per descriptor and never gives one back. Made one by one, each would pin a
+/// page between the memory of sessions that are long gone; so they are made side by side.
+void HttpServer::Impl::prepare_places() {
+    std::array<std::optional<asio::posix::stream_descriptor>, kPlacesAtOnce> together;
+    for (auto& one : together) {
+        const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (descriptor < 0) break;
+        one.emplace(executor, descriptor);
+    }
+    places += kPlacesAtOnce;
+}
+
 void HttpServer::Impl::begin_session(int raw, const Peer& peer) {
     const int on = 1;
     ::setsockopt(raw, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (sessions.size() >= places) prepare_places();
     auto session = std::make_shared<HttpSession>(
         HttpConnection(asio::posix::stream_descriptor(executor, raw), options.tls), peer.address,
         peer.port);

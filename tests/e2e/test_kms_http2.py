@@ -170,8 +170,8 @@ def read_to_end(connection, seconds):
 
 
 def floods(port):
-    """HEADERS of GET / by static table entries: 0x82 :method GET, 0x87 :scheme https, 0x84 :path /."""
-    headers = b"\x82\x87\x84"
+    """HEADERS of GET / by static table entries (RFC 7541): 0x82 :method GET, 0x87 :scheme https, 0x84 :path /, 0x41 :authority."""
+    headers = b"\x82\x87\x84\x41\x01k"
     rapid_reset = b"".join(frame(1, 5, 2 * i + 1, headers) + frame(3, 0, 2 * i + 1, struct.pack("!I", 8)) for i in range(400))
     attacks = {"rapid reset": rapid_reset, "pings": frame(6, 0, 0, b"12345678") * 1500, "settings": frame(4, 0, 0) * 1500,
                "empty DATA": frame(1, 4, 1, headers) + frame(0, 0, 1) * 1500}
