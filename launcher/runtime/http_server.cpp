@@ -229,6 +229,7 @@ Result<void> HttpServer::Impl::listen(const std::string& text) {
         remove_stale_socket(address);
     } else {
         ::setsockopt(raw, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        ::setsockopt(raw, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // inherited by connections
         if (family == AF_INET6) ::setsockopt(raw, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     }
     // Inherited by connections: what a client does not read waits in here, and no more than that.
@@ -362,8 +363,6 @@ void HttpServer::Impl::prepare_places() {
 }
 
 void HttpServer::Impl::begin_session(int raw, const Peer& peer) {
-    const int on = 1;
-    ::setsockopt(raw, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (sessions.size() >= places) prepare_places();
     auto session = std::make_shared<HttpSession>(
         HttpConnection(asio::posix::stream_descriptor(executor, raw), options.tls), peer.address,

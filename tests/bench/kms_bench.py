@@ -56,9 +56,12 @@ def start_kms(name, program, folder, webhook):
     return Server(name, running, port)
 
 
-def start_nginx(folder, certs, size):
+def start_nginx(folder, certs, size, asks_clients=False):
+    """With asks_clients it requests a client certificate, as a KMS must."""
     port, = free_ports(1)
-    directory = pathlib.Path(folder) / "nginx"
+    name = "nginx that asks for client certificates" if asks_clients else "nginx"
+    asks = f"ssl_verify_client optional; ssl_client_certificate {certs}/tmp-ca.crt;" if asks_clients else ""
+    directory = pathlib.Path(folder) / f"nginx-{asks_clients}"
     directory.mkdir()
     (directory / "nginx.conf").write_text(f"""
 daemon off; worker_processes 1; pid {directory}/pid; error_log stderr crit;
@@ -69,7 +72,7 @@ http {{
   uwsgi_temp_path {directory}; scgi_temp_path {directory};
   server {{
     listen 127.0.0.1:{port} ssl http2 backlog=4096; ssl_certificate {certs}/rpc.crt; ssl_certificate_key {certs}/rpc.key;
-    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on; ssl_session_timeout 12h;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on; ssl_session_timeout 12h; {asks}
     location / {{ default_type application/json; return 200 "{"x" * size}"; }}
   }}
 }}
@@ -78,7 +81,7 @@ http {{
     if not wait_for(lambda: is_up(port), 10):
         sys.exit(f"nginx does not start:\n{running.output}")
     children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    return Server("nginx", running, port, int(children[0]))
+    return Server(name, running, port, int(children[0]))
 
 
 def is_up(port):
@@ -191,7 +194,8 @@ def main():
         servers = [start_kms("dstack-kms", ours, folder, webhook)]
         try:
             size = len(call(servers[0].port, "GetMeta").body)
-            servers.append(start_nginx(folder, pathlib.Path(folder) / "dstack-kms/certs", size))
+            for asks_clients in (False, True):
+                servers.append(start_nginx(folder, pathlib.Path(folder) / "dstack-kms/certs", size, asks_clients))
             if os.environ.get("PEER_KMS"):
                 servers.append(start_kms("peer", os.environ["PEER_KMS"], folder, webhook))
             names = [server.name for server in servers]
