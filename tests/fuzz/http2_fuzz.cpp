@@ -1,5 +1,6 @@
 // Any bytes as what an HTTP/2 peer sends after the preface: requests within their bounds, an answer
 // to each, and no stream left when the peer is gone.
+#include "launcher/runtime/bytes.hpp"
 #include "launcher/runtime/http2_connection.hpp"
 #include "tests/support/manual_clock.hpp"
 
