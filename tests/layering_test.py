@@ -28,7 +28,7 @@ ALLOWED = {
                 "kms/crypto"},
     "kms/config": set(),
     "kms/simulator": {"runtime", "kms/verify", "kms/evidence", "kms/crypto"},
-    "kms/guest": {"runtime"},
+    "kms/guest": {"runtime", "kms/evidence"},
     "kms/authorize": {"runtime", "kms/config", "kms/guest", "kms/evidence", "kms/crypto"},
     "kms/rpc": {"runtime", "kms/config", "kms/authorize", "kms/keys", "kms/evidence", "kms/crypto"},
     "kms/client": {"runtime", "kms/rpc", "kms/crypto"},

@@ -57,15 +57,24 @@ struct OnboardConfig {
 
 /// Every bound of ours, under [core.bounds]. Each names the span or the number that it limits.
 struct BoundsConfig {
-    std::chrono::milliseconds handshake{10'000};   ///< TLS handshake
-    std::chrono::milliseconds first_byte{15'000};  ///< handshake → first byte of the first request
-    std::chrono::milliseconds head{15'000};        ///< first byte → end of a request's head
-    std::chrono::milliseconds body{60'000};        ///< end of the head → end of the body
-    std::chrono::milliseconds handler{60'000};     ///< complete request → answer
-    std::chrono::milliseconds write{30'000};       ///< first → last byte of the answer
-    std::chrono::milliseconds idle{15'000};        ///< last answer → next request
-    std::uint64_t head_size = 192 * 1024;          ///< bytes of a request's head
-    std::uint64_t connections = 4096;              ///< open at a time
+    std::chrono::milliseconds handshake{10'000};    ///< TLS handshake
+    std::chrono::milliseconds first_byte{15'000};   ///< handshake → first byte of the first request
+    std::chrono::milliseconds head{15'000};         ///< first byte → end of a request's head
+    std::chrono::milliseconds body{60'000};         ///< end of the head → end of the body
+    std::uint64_t body_rate = 16 * 1024;            ///< bytes per second that buy a body more time
+    std::uint64_t bodies_size = 256 * 1024 * 1024;  ///< bytes of all bodies at a time
+    std::chrono::milliseconds handler{60'000};      ///< complete request → answer
+    std::chrono::milliseconds write{30'000};        ///< first → last byte of the answer
+    std::chrono::milliseconds idle{15'000};         ///< last answer → next request
+    std::uint64_t head_size = 192 * 1024;           ///< bytes of a request's head
+    std::uint64_t connections = 4096;               ///< open at a time
+    std::chrono::milliseconds give_way{100};        ///< how long a connection waits for its request
+                                              ///< undisturbed when there are so many; 0 = ever
+    std::uint64_t streams = 100;          ///< HTTP/2: open on one connection at a time
+    std::uint64_t stream_resets = 200;    ///< HTTP/2: at once, and again in ten seconds
+    std::uint64_t control_frames = 1000;  ///< HTTP/2: likewise, frames without a request
+    std::chrono::milliseconds tls_session{43'200'000};  ///< life of a session that can be resumed
+    std::uint64_t tls_sessions = 1024;                  ///< kept for clients without tickets
     std::uint64_t connections_per_address =
         0;                         ///< open at a time from one address; 0 = as `connections`
     std::uint64_t requests = 256;  ///< being handled at a time

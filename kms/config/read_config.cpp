@@ -183,11 +183,15 @@ void read_bounds(ConfigTable& core, BoundsConfig& bounds) {
         {"source_connect", &bounds.source_connect},
         {"source", &bounds.source},
         {"onboarding", &bounds.onboarding},
+        {"tls_session", &bounds.tls_session},
         {"stop", &bounds.stop},
     };
     for (const auto& [key, into] : spans) take_span(*table, key, *into);
     take(bounds.facts_fresh, table->duration("facts_fresh"));
     take(bounds.facts_settled, table->duration("facts_settled"));
+    take(bounds.give_way, table->duration("give_way"));
+    take(bounds.body_rate, table->size("body_rate"));
+    take(bounds.bodies_size, table->size("bodies_size"));
     if (const auto size = table->size("head_size")) {
         if (*size < 1024 || *size > 16 * 1024 * 1024)
             table->problem("head_size", "'head_size' must be between 1KiB and 16MiB");
@@ -197,6 +201,10 @@ void read_bounds(ConfigTable& core, BoundsConfig& bounds) {
     take_count(*table, "connections", bounds.connections, 1);
     take_count(*table, "connections_per_address", bounds.connections_per_address, 0);
     take_count(*table, "requests", bounds.requests, 1);
+    take_count(*table, "streams", bounds.streams, 1);
+    take_count(*table, "stream_resets", bounds.stream_resets, 1);
+    take_count(*table, "control_frames", bounds.control_frames, 1);
+    take_count(*table, "tls_sessions", bounds.tls_sessions, 1);
     take_count(*table, "webhook_decisions", bounds.webhook_decisions, 1);
     take_count(*table, "verifications", bounds.verifications, 1);
     take_count(*table, "guest_agent_calls", bounds.guest_agent_calls, 1);

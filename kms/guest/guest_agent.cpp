@@ -1,5 +1,6 @@
 #include "kms/guest/guest_agent.hpp"
 
+#include "kms/evidence/evidence.hpp"
 #include "kms/guest/vsock_http.hpp"
 
 #include <charconv>
@@ -20,6 +21,8 @@ using runtime::Result;
 using runtime::Task;
 
 constexpr unsigned kOk = 200;
+constexpr unsigned kBadRequest = 400;
+constexpr unsigned kNotFound = 404;
 constexpr std::string_view kUnix = "unix:";
 constexpr std::string_view kVsock = "vsock://";
 
@@ -110,8 +113,8 @@ GuestAgent::GuestAgent(runtime::HttpClient& http, runtime::Clock& clock, GuestAg
       options_(std::move(options)),
       target_(guest_agent_target(options_.address)) {}
 
-Task<Result<std::string>> GuestAgent::call(std::string method, std::string body,
-                                           Deadline deadline) {
+Task<Result<GuestAgent::Answer>> GuestAgent::ask(std::string method, std::string body,
+                                                 Deadline deadline) {
     if (!target_) co_return target_.error();
     if (at_work_ >= options_.in_flight)
         co_return Error{ErrorCode::resource_exhausted, "too many questions to the guest agent at " +
@@ -134,28 +137,50 @@ Task<Result<std::string>> GuestAgent::call(std::string method, std::string body,
         exchange = co_await http_.exchange(std::move(request), limit);
     --at_work_;
     if (!exchange.ok()) co_return no_answer(options_.address, exchange);
-    if (exchange.status != kOk)
-        co_return Error{ErrorCode::unavailable, "the guest agent at " + options_.address +
-                                                    " answered " + method + " with " +
-                                                    std::to_string(exchange.status)};
-    co_return std::move(exchange.body);
+    co_return Answer{exchange.status, std::move(exchange.body)};
+}
+
+Error GuestAgent::refusal(const std::string& method, unsigned status) const {
+    return Error{ErrorCode::unavailable, "the guest agent at " + options_.address + " answered " +
+                                             method + " with " + std::to_string(status)};
 }
 
 Task<Result<Bytes>> GuestAgent::attest(std::array<std::uint8_t, 64> report_data,
                                        Deadline deadline) {
-    CO_TRY(const std::string body,
-           co_await call("Attest", R"({"report_data":")" + runtime::to_hex(report_data) + "\"}",
-                         deadline));
+    const std::string arguments = R"({"report_data":")" + runtime::to_hex(report_data) + "\"}";
+    CO_TRY(const Answer answer, co_await ask("Attest", arguments, deadline));
+    if (answer.status == kBadRequest || answer.status == kNotFound) {
+        // An agent from before Attest does not know the method; it may know the older one.
+        auto older = co_await quote_as_attestation(arguments, deadline);
+        if (older) co_return older;
+        Error both = refusal("Attest", answer.status);
+        both.context += ", and to the older GetQuote: " + older.error().context;
+        co_return both;
+    }
+    if (answer.status != kOk) co_return refusal("Attest", answer.status);
     const std::string what = "the guest agent at " + options_.address + " gave no attestation";
-    CO_TRY(const std::string digits, text_member(body, "attestation").within(what));
+    CO_TRY(const std::string digits, text_member(answer.body, "attestation").within(what));
     CO_TRY(Bytes attestation, runtime::from_hex(digits).within(what));
     if (attestation.empty()) co_return Error{ErrorCode::invalid_argument, what + ": it is empty"};
     co_return attestation;
 }
 
+Task<Result<Bytes>> GuestAgent::quote_as_attestation(std::string arguments, Deadline deadline) {
+    CO_TRY(const Answer answer, co_await ask("GetQuote", std::move(arguments), deadline));
+    if (answer.status != kOk) co_return refusal("GetQuote", answer.status);
+    const std::string what = "the guest agent at " + options_.address + " gave no quote";
+    CO_TRY(const std::string digits, text_member(answer.body, "quote").within(what));
+    CO_TRY(const Bytes quote, runtime::from_hex(digits).within(what));
+    CO_TRY(const std::string log, text_member(answer.body, "event_log").within(what));
+    CO_TRY(Attestation attestation, attestation_of_quote_and_log(quote, log).within(what));
+    CO_TRY(attestation.config, text_member(answer.body, "vm_config").within(what));
+    co_return encode_v0(attestation);
+}
+
 Task<Result<std::string>> GuestAgent::vm_config(Deadline deadline) {
-    CO_TRY(const std::string body, co_await call("Info", "null", deadline));
-    co_return text_member(body, "vm_config")
+    CO_TRY(const Answer answer, co_await ask("Info", "null", deadline));
+    if (answer.status != kOk) co_return refusal("Info", answer.status);
+    co_return text_member(answer.body, "vm_config")
         .within("the guest agent at " + options_.address + " gave no information");
 }
 

@@ -48,15 +48,23 @@ class GuestAgent {
 
     /// Evidence of this machine that binds `report_data`: the bytes of a versioned attestation.
     /// Errors: deadline_exceeded, unavailable, resource_exhausted, invalid_argument (an answer of
-    /// another form); the text names the address.
+    /// another form); the text names the address. An agent that does not know the method Attest is
+    /// asked for a quote in the older form (GetQuote), of which the attestation is made.
     runtime::Task<runtime::Result<runtime::Bytes>> attest(std::array<std::uint8_t, 64> report_data,
                                                           runtime::Deadline deadline);
     /// The VM's configuration as the agent tells it; errors as attest().
     runtime::Task<runtime::Result<std::string>> vm_config(runtime::Deadline deadline);
 
   private:
-    runtime::Task<runtime::Result<std::string>> call(std::string method, std::string body,
-                                                     runtime::Deadline deadline);
+    struct Answer {
+        unsigned status = 0;
+        std::string body;
+    };
+    runtime::Task<runtime::Result<Answer>> ask(std::string method, std::string body,
+                                               runtime::Deadline deadline);
+    runtime::Task<runtime::Result<runtime::Bytes>> quote_as_attestation(std::string arguments,
+                                                                        runtime::Deadline deadline);
+    runtime::Error refusal(const std::string& method, unsigned status) const;
 
     runtime::HttpClient& http_;
     runtime::Clock& clock_;

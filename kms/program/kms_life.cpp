@@ -30,6 +30,7 @@ constexpr std::string_view kLogTarget = "kms";
 constexpr std::size_t kLargestPemFile = 1024 * 1024;
 constexpr std::size_t kQueuedWork = 64;
 constexpr std::size_t kOutwardExchanges = 32;
+constexpr std::size_t kOtherDescriptors = 256;  ///< beside those of client connections
 
 /// Something that happens once, and that one coroutine waits for.
 class Event {
@@ -67,13 +68,17 @@ struct Authorisation {
     FactsSource facts;
 };
 
-Result<std::shared_ptr<const runtime::TlsServerContext>> load_tls(const TlsConfig& config) {
+Result<std::shared_ptr<const runtime::TlsServerContext>> load_tls(const TlsConfig& config,
+                                                                  const BoundsConfig& bounds) {
     runtime::TlsServerOptions options;
     TRY(options.certificate_pem, runtime::read_file(config.certs, kLargestPemFile));
     TRY(options.client_ca_pem, runtime::read_file(config.mutual_ca_certs, kLargestPemFile));
     TRY(std::string key, runtime::read_file(config.key, kLargestPemFile));
     options.key_pem = key;
     options.client_certificate_required = config.mutual_mandatory;
+    options.http2 = true;
+    options.session_lifetime = std::chrono::duration_cast<std::chrono::seconds>(bounds.tls_session);
+    options.sessions = static_cast<long>(bounds.tls_sessions);
     auto context = runtime::TlsServerContext::create(options);
     runtime::wipe(key);
     if (!context)
@@ -189,6 +194,7 @@ Task<Result<void>> KmsLife::serve_onboarding() {
         return onboard_service_->handle(request, deadline);
     };
     options.log_target = "kms::http";
+    options.http2 = true;
     server_.emplace(io_.get_executor(), clock_, std::move(options));
     const std::string address = config_.onboard.listen.to_string();
     if (auto listening = server_->listen(address); !listening) {
@@ -269,7 +275,7 @@ Task<Result<void>> KmsLife::refresh(keys::KeyOrigin origin) {
 
 void KmsLife::take_new_certificate() {
     if (!server_) return;
-    auto tls = load_tls(config_.tls);
+    auto tls = load_tls(config_.tls, config_.bounds);
     if (tls)
         server_->use_tls(std::move(*tls));
     else
@@ -278,7 +284,7 @@ void KmsLife::take_new_certificate() {
 }
 
 Result<void> KmsLife::serve_main() {
-    TRY(auto tls, load_tls(config_.tls));
+    TRY(auto tls, load_tls(config_.tls, config_.bounds));
     meta_.emplace(meta_constants(config_, *keys_), BootstrapInfoFile(directory_));
     const KeyRelease release{.verifier = *quotes_,
                              .images = images_.get(),
@@ -308,6 +314,7 @@ Result<void> KmsLife::serve_main() {
     };
     options.tls = std::move(tls);
     options.log_target = "kms::http";
+    options.http2 = true;
     server_.emplace(io_.get_executor(), clock_, std::move(options));
     service_->watch(server_->counters());
     const std::string address = config_.rpc.to_string();
@@ -339,6 +346,7 @@ Task<void> KmsLife::drain(Deadline deadline) {
 
 Result<void> serve_until_signal(const KmsConfig& config, const LifeOptions& options,
                                 const Verifiers& verifiers) {
+    runtime::allow_descriptors(config.bounds.connections + kOtherDescriptors);
     asio::io_context io(1);
     runtime::SystemClock clock;
     KmsLife life(io, clock, config, options, verifiers);

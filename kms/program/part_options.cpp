@@ -15,6 +15,12 @@ runtime::HttpBounds http_bounds(const BoundsConfig& bounds) {
     http.connections = bounds.connections;
     http.connections_per_address = bounds.connections_per_address;
     http.requests_in_flight = bounds.requests;
+    http.body_rate = bounds.body_rate;
+    http.bodies_bytes = bounds.bodies_size;
+    http.give_way = bounds.give_way;
+    http.streams = bounds.streams;
+    http.stream_resets = bounds.stream_resets;
+    http.control_frames = bounds.control_frames;
     return http;
 }
 

@@ -112,6 +112,28 @@ void KmsService::append_http_metrics(MetricsText& text) const {
             "Connections turned away because a bound was reached.", http_->connections_refused);
     counter(text, "dstack_kms_handshakes_failed_total", "TLS handshakes that failed.",
             http_->handshakes_failed);
+    counter(text, "dstack_kms_connections_given_way_total",
+            "Connections closed while waiting for a request, to let another in.",
+            http_->connections_given_way);
+    counter(text, "dstack_kms_tls_resumed_total", "TLS handshakes that resumed a session.",
+            http_->tls_resumed);
+    text.family("dstack_kms_tls_sessions_expired_total", MetricKind::counter,
+                "TLS sessions that a client wanted to resume too late.");
+    text.sample(http_->tls_sessions_expired.load());
+    text.family("dstack_kms_tls_sessions_evicted_total", MetricKind::counter,
+                "TLS sessions forgotten because too many were kept.");
+    text.sample(http_->tls_sessions_evicted.load());
+    counter(text, "dstack_kms_http2_connections_total", "Connections that spoke HTTP/2.",
+            http_->http2_connections);
+    counter(text, "dstack_kms_http2_floods_total",
+            "HTTP/2 connections ended because of resets or frames without a request.",
+            http_->http2_floods);
+    text.family("dstack_kms_request_bodies_bytes", MetricKind::gauge,
+                "Bytes of request bodies that are held.", "bytes");
+    text.sample(http_->body_bytes.load());
+    counter(text, "dstack_kms_bodies_refused_total",
+            "Requests answered 503 because all bodies together were too large.",
+            http_->bodies_refused);
     counter(text, "dstack_kms_heads_refused_total",
             "Request heads that were malformed or too large.", http_->heads_refused);
     counter(text, "dstack_kms_requests_refused_total",

@@ -2,9 +2,12 @@
 
 #include <array>
 #include <cerrno>
+#include <new>
 #include <span>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <sys/socket.h>
 
@@ -20,87 +23,238 @@ std::span<char> scratch() {
     return buffer;
 }
 
+/// A ticket holds the client's certificate and has at most 65,280 bytes.
+constexpr int kLargestTicketCertificate = 48 * 1024;
+constexpr std::size_t kGatherBytes = 12 * 1024;
+
+IoOutcome outcome_of(const boost::system::error_code& error) {
+    if (!error) return IoOutcome::ok;
+    return error == asio::error::operation_aborted ? IoOutcome::cancelled : IoOutcome::failed;
+}
+
 bool would_block() {
     return errno == EAGAIN;
 }  // on Linux the same number as EWOULDBLOCK
 
 }  // namespace
 
-HttpConnection::HttpConnection(asio::posix::stream_descriptor descriptor, OwnedSsl ssl)
-    : descriptor_(std::move(descriptor)), ssl_(std::move(ssl)) {
-    if (ssl_) SSL_set_fd(ssl_.get(), descriptor_.native_handle());
+struct HttpConnection::Wire {
+    int descriptor = -1;
+    bool drained = false;  ///< the last read took all there was; the next one would be in vain
+    bool ended = false;    ///< the peer has closed its side
+    bool gather = false;   ///< writes are collected in `held`
+    std::string held{};
+};
+
+void HttpConnection::WireFree::operator()(Wire* wire) const {
+    delete wire;
 }
 
-Task<bool> HttpConnection::wait(Wait::wait_type what) {
-    auto [error] = co_await descriptor_.async_wait(what, asio::as_tuple(asio::use_awaitable));
-    co_return !error;
+/// OpenSSL's way to the descriptor.
+struct HttpConnection::WireBio {
+    static Wire& wire(BIO* bio) { return *static_cast<Wire*>(BIO_get_data(bio)); }
+
+    static int read(BIO* bio, char* into, int room) {
+        Wire& from = wire(bio);
+        BIO_clear_retry_flags(bio);
+        if (from.drained) {
+            BIO_set_retry_read(bio);
+            return -1;
+        }
+        ssize_t got = 0;
+        do {
+            got = ::recv(from.descriptor, into, static_cast<std::size_t>(room), 0);
+        } while (got < 0 && errno == EINTR);
+        if (got > 0) {
+            from.drained = got < room;
+        } else if (got == 0) {
+            from.ended = true;
+        } else if (would_block()) {
+            from.drained = true;
+            BIO_set_retry_read(bio);
+        }
+        return static_cast<int>(got);
+    }
+
+    static int write(BIO* bio, const char* bytes, int size) {
+        Wire& to = wire(bio);
+        BIO_clear_retry_flags(bio);
+        if (to.gather) {
+            to.held.append(bytes, static_cast<std::size_t>(size));
+            return size;
+        }
+        ssize_t put = 0;
+        do {
+            put = ::send(to.descriptor, bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+        } while (put < 0 && errno == EINTR);
+        if (put < 0 && would_block()) BIO_set_retry_write(bio);
+        return static_cast<int>(put);
+    }
+
+    static long control(BIO* bio, int command, long, void*) {
+        if (command == BIO_CTRL_EOF) return wire(bio).ended ? 1 : 0;
+        return command == BIO_CTRL_FLUSH ? 1 : 0;
+    }
+
+    static const BIO_METHOD* method() {
+        static const BIO_METHOD* const made = [] {
+            BIO_METHOD* fresh =
+                BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "http_connection");
+            if (fresh == nullptr) throw std::bad_alloc();
+            BIO_meth_set_read(fresh, read);
+            BIO_meth_set_write(fresh, write);
+            BIO_meth_set_ctrl(fresh, control);
+            return fresh;
+        }();
+        return made;
+    }
+};
+
+HttpConnection::HttpConnection(asio::posix::stream_descriptor descriptor,
+                               std::shared_ptr<const TlsServerContext> tls)
+    : descriptor_(std::move(descriptor)), tls_(std::move(tls)) {}
+
+void HttpConnection::begin_tls() {
+    ssl_.reset(SSL_new(tls_->native()));
+    wire_.reset(new Wire);
+    wire_->descriptor = descriptor_.native_handle();
+    BIO* bio = BIO_new(WireBio::method());
+    if (!ssl_ || bio == nullptr) {
+        BIO_free(bio);
+        throw std::bad_alloc();
+    }
+    BIO_set_data(bio, wire_.get());
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_.get(), bio, bio);
+    tls_.reset();
 }
 
-Task<bool> HttpConnection::wait_for_ssl(int result) {
+// No coroutine of its own: idle connections wait here by the thousand, and each frame counts.
+Task<HttpConnection::Readiness> HttpConnection::wait(Wait::wait_type what) {
+    if (wire_ && what == Wait::wait_read) wire_->drained = false;
+    return descriptor_.async_wait(what, asio::as_tuple(asio::use_awaitable));
+}
+
+Task<IoOutcome> HttpConnection::wait_for_ssl(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
-        case SSL_ERROR_WANT_READ:
-            co_return co_await wait(Wait::wait_read);
-        case SSL_ERROR_WANT_WRITE:
-            co_return co_await wait(Wait::wait_write);
+        case SSL_ERROR_WANT_READ: {
+            const auto [error] = co_await wait(Wait::wait_read);
+            co_return outcome_of(error);
+        }
+        case SSL_ERROR_WANT_WRITE: {
+            const auto [error] = co_await wait(Wait::wait_write);
+            co_return outcome_of(error);
+        }
         default:
-            co_return false;
+            co_return IoOutcome::failed;
     }
 }
 
 Task<IoOutcome> HttpConnection::handshake() {
+    const auto [error] = co_await wait(Wait::wait_read);
+    if (error) co_return outcome_of(error);
+    begin_tls();
     while (true) {
         ERR_clear_error();
         const int result = SSL_accept(ssl_.get());
-        if (result == 1) co_return IoOutcome::ok;
-        if (!co_await wait_for_ssl(result)) co_return IoOutcome::failed;
+        if (result == 1) {
+            ticket_due_ = SSL_version(ssl_.get()) == TLS1_3_VERSION;
+            co_return IoOutcome::ok;
+        }
+        if (const IoOutcome waited = co_await wait_for_ssl(result); waited != IoOutcome::ok)
+            co_return waited;
     }
 }
 
 Task<IoOutcome> HttpConnection::read_append(std::string& into) {
     while (true) {
-        const auto buffer = scratch();
-        if (ssl_) {
-            ERR_clear_error();
-            const int got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
-            if (got > 0) {
-                into.append(buffer.data(), static_cast<std::size_t>(got));
-                co_return IoOutcome::ok;
-            }
-            if (SSL_get_error(ssl_.get(), got) == SSL_ERROR_ZERO_RETURN) co_return IoOutcome::end;
-            if (!co_await wait_for_ssl(got)) co_return IoOutcome::failed;
-        } else {
-            const ssize_t got =
-                ::recv(descriptor_.native_handle(), buffer.data(), buffer.size(), 0);
-            if (got > 0) {
-                into.append(buffer.data(), static_cast<std::size_t>(got));
-                co_return IoOutcome::ok;
-            }
-            if (got == 0) co_return IoOutcome::end;
-            if (errno == EINTR) continue;
-            if (!would_block() || !co_await wait(Wait::wait_read)) co_return IoOutcome::failed;
-        }
+        const Attempt attempt = ssl_ ? read_tls(into) : read_plain(into);
+        if (attempt.over) co_return attempt.outcome;
+        const auto [error] = co_await wait(attempt.wait_for);
+        if (error) co_return outcome_of(error);
     }
 }
 
+HttpConnection::Attempt HttpConnection::read_plain(std::string& into) {
+    const auto buffer = scratch();
+    ssize_t got = 0;
+    do {
+        got = ::recv(descriptor_.native_handle(), buffer.data(), buffer.size(), 0);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) return {.over = !would_block(), .outcome = IoOutcome::failed};
+    into.append(buffer.data(), static_cast<std::size_t>(got));
+    return {.over = true, .outcome = got == 0 ? IoOutcome::end : IoOutcome::ok};
+}
+
+HttpConnection::Attempt HttpConnection::read_tls(std::string& into) {
+    const auto buffer = scratch();
+    ERR_clear_error();
+    int got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
+    if (got <= 0 && ticket_due_ && SSL_get_error(ssl_.get(), got) == SSL_ERROR_WANT_READ) {
+        // No request is here yet. The ticket also acknowledges the peer's last flight, which a peer
+        // with Nagle's algorithm awaits before it sends the request.
+        offer_ticket();
+        ERR_clear_error();
+        got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
+    }
+    if (got > 0) {
+        into.append(buffer.data(), static_cast<std::size_t>(got));
+        return {.over = true, .outcome = IoOutcome::ok};
+    }
+    switch (SSL_get_error(ssl_.get(), got)) {
+        case SSL_ERROR_WANT_READ:
+            return {.over = false};
+        case SSL_ERROR_WANT_WRITE:
+            return {.over = false, .wait_for = Wait::wait_write};
+        case SSL_ERROR_ZERO_RETURN:
+            return {.over = true, .outcome = IoOutcome::end};
+        default:
+            return {.over = true, .outcome = IoOutcome::failed};
+    }
+}
+
+void HttpConnection::offer_ticket() {
+    ticket_due_ = false;
+    const X509* leaf = SSL_get0_peer_certificate(ssl_.get());
+    if (leaf != nullptr && i2d_X509(leaf, nullptr) > kLargestTicketCertificate) return;
+    SSL_new_session_ticket(ssl_.get());
+}
+
 Task<IoOutcome> HttpConnection::write_all(std::string_view text) {
+    if (!ssl_) co_return co_await send_all(text);
+    if (ticket_due_) {
+        // The ticket is a record of its own; together they are still one write.
+        wire_->gather = text.size() <= kGatherBytes;
+        offer_ticket();
+    }
     while (!text.empty()) {
-        if (ssl_) {
-            ERR_clear_error();
-            const int put = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
-            if (put > 0)
-                text.remove_prefix(static_cast<std::size_t>(put));
-            else if (!co_await wait_for_ssl(put))
-                co_return IoOutcome::failed;
-        } else {
-            const ssize_t put =
-                ::send(descriptor_.native_handle(), text.data(), text.size(), MSG_NOSIGNAL);
-            if (put > 0)
-                text.remove_prefix(static_cast<std::size_t>(put));
-            else if (errno == EINTR)
-                continue;
-            else if (!would_block() || !co_await wait(Wait::wait_write))
-                co_return IoOutcome::failed;
+        ERR_clear_error();
+        const int put = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
+        if (put > 0) {
+            text.remove_prefix(static_cast<std::size_t>(put));
+            continue;
         }
+        const IoOutcome waited = co_await wait_for_ssl(put);
+        if (waited != IoOutcome::ok) co_return waited;
+    }
+    if (!wire_->gather) co_return IoOutcome::ok;
+    wire_->gather = false;
+    const std::string held = std::exchange(wire_->held, {});
+    co_return co_await send_all(held);
+}
+
+Task<IoOutcome> HttpConnection::send_all(std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t put =
+            ::send(descriptor_.native_handle(), text.data(), text.size(), MSG_NOSIGNAL);
+        if (put > 0) {
+            text.remove_prefix(static_cast<std::size_t>(put));
+            continue;
+        }
+        if (errno == EINTR) continue;
+        if (!would_block()) co_return IoOutcome::failed;
+        const auto [error] = co_await wait(Wait::wait_write);
+        if (error) co_return outcome_of(error);
     }
     co_return IoOutcome::ok;
 }
@@ -129,6 +283,14 @@ void HttpConnection::close() {
     }
     boost::system::error_code ignored;
     descriptor_.close(ignored);
+}
+
+bool HttpConnection::negotiated_http2() const {
+    if (!ssl_) return false;
+    const unsigned char* name = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+    return size == 2 && name[0] == 'h' && name[1] == '2';
 }
 
 std::string HttpConnection::client_certificate() const {

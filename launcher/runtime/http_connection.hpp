@@ -8,9 +8,12 @@
 
 #include "launcher/runtime/clock.hpp"
 #include "launcher/runtime/openssl_ptr.hpp"
+#include "launcher/runtime/tls.hpp"
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
@@ -18,14 +21,17 @@ namespace runtime {
 
 enum class IoOutcome {
     ok,
-    end,     ///< the peer closed its side in order
-    failed,  ///< reset, protocol error, or cancelled by cancel()
+    end,        ///< the peer closed its side in order
+    failed,     ///< reset or protocol error
+    cancelled,  ///< by cancel()
 };
 
 class HttpConnection {
   public:
-    /// Owns `descriptor`. `ssl` is null for plain connections.
-    HttpConnection(asio::posix::stream_descriptor descriptor, OwnedSsl ssl);
+    /// Owns `descriptor`. `tls` is null for plain connections. OpenSSL's part is made when the peer
+    /// has said something: one that only connects costs next to nothing.
+    HttpConnection(asio::posix::stream_descriptor descriptor,
+                   std::shared_ptr<const TlsServerContext> tls);
 
     // No Deadline parameters: the server's sweep ends a phase by cancel(), see http_session.hpp.
     Task<IoOutcome> handshake();
@@ -35,23 +41,53 @@ class HttpConnection {
 
     /// Tries to write without waiting; what does not fit is dropped. For last words.
     void write_now(std::string_view text);
-    /// Ends a pending wait; the operation returns `failed`.
+    /// Ends a pending wait; the operation returns `cancelled`.
     void cancel();
     /// Says goodbye (close_notify) without waiting, and closes.
     void close();
 
     /// DER of the client's verified certificate; empty when it presented none. After handshake().
     std::string client_certificate() const;
-    bool is_tls() const { return ssl_ != nullptr; }
+    bool is_tls() const { return tls_ != nullptr || ssl_ != nullptr; }
+    /// Whether ALPN chose "h2". After handshake().
+    bool negotiated_http2() const;
+
+    /// Whether the client resumed an earlier TLS session. After handshake().
+    bool resumed() const { return ssl_ && SSL_session_reused(ssl_.get()) == 1; }
 
   private:
-    /// Waits until the operation that returned `result` can be tried again; false when it failed
-    /// for good.
-    Task<bool> wait_for_ssl(int result);
-    Task<bool> wait(asio::posix::descriptor_base::wait_type what);
+    /// What OpenSSL's BIO works on; at a fixed place, as connections move.
+    struct Wire;
+    struct WireFree {
+        void operator()(Wire* wire) const;
+    };
+    struct WireBio;
+
+    /// Writes to the descriptor itself.
+    Task<IoOutcome> send_all(std::string_view text);
+    /// Submits the one session ticket of TLS 1.3, to go out with the first answer.
+    void offer_ticket();
+    /// Waits until the operation that returned `result` can be tried again (ok), or says why not.
+    Task<IoOutcome> wait_for_ssl(int result);
+    using Readiness = std::tuple<boost::system::error_code>;
+    Task<Readiness> wait(asio::posix::descriptor_base::wait_type what);
+    /// One try to read: over, or what to wait for.
+    struct Attempt {
+        bool over = false;
+        IoOutcome outcome = IoOutcome::ok;
+        asio::posix::descriptor_base::wait_type wait_for = asio::posix::descriptor_base::wait_read;
+    };
+    Attempt read_plain(std::string& into);
+    Attempt read_tls(std::string& into);
+
+    /// Makes ssl_ and what belongs to it. Throws std::bad_alloc.
+    void begin_tls();
 
     asio::posix::stream_descriptor descriptor_;
-    OwnedSsl ssl_;
+    std::shared_ptr<const TlsServerContext> tls_;  ///< until begin_tls()
+    std::unique_ptr<Wire, WireFree> wire_;         ///< null for plain connections
+    OwnedSsl ssl_;                                 ///< its BIO points to wire_
+    bool ticket_due_ = false;
 };
 
 }  // namespace runtime

@@ -1,5 +1,6 @@
 #include "launcher/runtime/http_server.hpp"
 
+#include "launcher/runtime/http2_session.hpp"
 #include "launcher/runtime/http_session.hpp"
 #include "launcher/runtime/log.hpp"
 #include "launcher/runtime/port_owner.hpp"
@@ -10,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 #include <list>
+#include <optional>
 #include <unordered_map>
 
 #include <arpa/inet.h>
@@ -20,8 +22,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -31,8 +36,14 @@ namespace runtime {
 namespace {
 
 constexpr std::chrono::milliseconds kSweepInterval{100};
-constexpr std::chrono::milliseconds kAcceptRetry{100};  ///< after the kernel refused a descriptor
+constexpr std::chrono::milliseconds kAcceptRetry{20};  ///< after the kernel refused a descriptor
+constexpr std::chrono::seconds kRefusalNotice{1};      ///< between log lines that say the same
+constexpr std::size_t kOtherDescriptors = 128;  ///< of the process, that are no connections of ours
+constexpr std::size_t kCrowd = 512;             ///< connections whose memory is worth giving back
+constexpr std::size_t kPlacesAtOnce = 32;
+constexpr std::size_t kFew = 32;  ///< connections whose memory is not
 constexpr int kBacklog = 4096;
+constexpr int kSendBuffer = 128 * 1024;  ///< bytes per connection, in the kernel
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::string_view kRefused =
     "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -138,6 +149,19 @@ std::optional<unsigned> user_at(int unix_socket) {
     return other.uid;
 }
 
+/// HttpBounds::connections, or what the limit on descriptors leaves for them.
+std::size_t affordable_connections(const HttpServerOptions& options) {
+    const std::size_t wanted = options.bounds.connections;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+    const std::size_t most = limit.rlim_cur;
+    const std::size_t left = most > 2 * kOtherDescriptors ? most - kOtherDescriptors : most / 2;
+    if (left >= wanted) return wanted;
+    log_warn(options.log_target, "the limit on descriptors leaves room for fewer connections",
+             {kv("wanted", wanted), kv("connections", left), kv("descriptors", most)});
+    return left;
+}
+
 }  // namespace
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
@@ -154,6 +178,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
           options(std::move(given)),
           context{clock, options, counters},
           drained(executor, asio::steady_timer::time_point::max()) {
+        options.bounds.connections = affordable_connections(options);
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     ~Impl() {
@@ -178,7 +203,9 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     bool make_room_for_guest();
     static Task<void> run_session(std::shared_ptr<Impl> self, Sessions::iterator place);
     void end_session(Sessions::iterator place);
+    void prepare_places();
     static Task<void> sweep(std::shared_ptr<Impl> self);
+    void trim_heap();
     Task<Result<void>> wait_until_drained();
     void abandon_all();
 
@@ -194,7 +221,10 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     asio::cancellation_signal stop_sweep;
     std::size_t guests = 0;  ///< of the sessions
     bool sweeping = false;
-    int reserve = -1;  ///< given up to accept and close one caller when descriptors run out
+    TimePoint next_refusal_notice{};
+    std::size_t places = 0;   ///< sessions that Asio has its own record for
+    std::size_t trim_at = 0;  ///< sessions left when the heap is to be trimmed; 0 = not at all
+    int reserve = -1;         ///< given up to accept and close one caller when descriptors run out
 };
 
 Result<void> HttpServer::Impl::listen(const std::string& text) {
@@ -209,8 +239,11 @@ Result<void> HttpServer::Impl::listen(const std::string& text) {
         remove_stale_socket(address);
     } else {
         ::setsockopt(raw, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        ::setsockopt(raw, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // inherited by connections
         if (family == AF_INET6) ::setsockopt(raw, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     }
+    // Inherited by connections: what a client does not read waits in here, and no more than that.
+    ::setsockopt(raw, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
     // The file must never be reachable with wider rights, not even between bind and chmod.
     const mode_t old_mask = ::umask(0177);
     const int bound = ::bind(raw, address.get(), address.size);
@@ -278,8 +311,11 @@ bool HttpServer::Impl::accept_one(int listener) {
 
 /// Out of descriptors: the callers that wait are closed at once instead of being left in silence.
 void HttpServer::Impl::refuse_without_descriptor(int listener) {
-    log_warn(options.log_target, "out of file descriptors, callers are refused",
-             {kv("open", sessions.size())});
+    if (const TimePoint now = clock.now(); now >= next_refusal_notice) {
+        next_refusal_notice = now + kRefusalNotice;
+        log_warn(options.log_target, "out of file descriptors, callers are refused",
+                 {kv("open", sessions.size())});
+    }
     for (int turn = 0; turn < kAcceptsPerTurn && reserve >= 0; ++turn) {
         ::close(reserve);
         const int raw = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -305,22 +341,37 @@ bool HttpServer::Impl::make_room() {
     const auto& bounds = options.bounds;
     if (bounds.give_way.count() == 0 || bounds.connections_per_address != 0) return false;
     const TimePoint latest = clock.now() - bounds.give_way;
-    std::size_t staying = 0;
-    std::shared_ptr<HttpSession> oldest;
+    // Those on their way out come first, as they are the oldest; so the walk is short.
+    std::size_t leaving = 0;
     for (const auto& session : sessions) {
-        if (session->expired || session->guest) continue;  // on its way out already
-        ++staying;
+        if (session->guest) continue;
+        if (session->expired) {
+            if (sessions.size() - guests - ++leaving < bounds.connections) return true;
+            continue;
+        }
+        if (session->accepted_at > latest) return false;
         const bool waits = session->phase == HttpPhase::handshake ||
                            session->phase == HttpPhase::first_byte ||
                            session->phase == HttpPhase::head || session->phase == HttpPhase::idle;
-        if (!oldest && waits && session->accepted_at <= latest) oldest = session;
+        if (!waits) continue;
+        counters.connections_given_way.add();
+        session->expired = true;
+        session->connection.cancel();
+        return true;
     }
-    if (staying < bounds.connections) return true;
-    if (!oldest) return false;
-    counters.connections_given_way.add();
-    oldest->expired = true;
-    oldest->connection.cancel();
-    return true;
+    return false;
+}
+
+/// Asio keeps a record per descriptor and never gives one back. Made one by one, each would pin a
+/// page between the memory of sessions that are long gone; so they are made side by side.
+void HttpServer::Impl::prepare_places() {
+    std::array<std::optional<asio::posix::stream_descriptor>, kPlacesAtOnce> together;
+    for (auto& one : together) {
+        const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (descriptor < 0) break;
+        one.emplace(executor, descriptor);
+    }
+    places += kPlacesAtOnce;
 }
 
 bool HttpServer::Impl::make_room_for_guest() {
@@ -342,18 +393,9 @@ bool HttpServer::Impl::make_room_for_guest() {
 }
 
 void HttpServer::Impl::begin_session(int raw, const Peer& peer, bool guest) {
-    const int on = 1;
-    ::setsockopt(raw, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    OwnedSsl ssl;
-    if (options.tls) {
-        ssl.reset(SSL_new(options.tls->native()));
-        if (!ssl) {
-            ::close(raw);
-            return;
-        }
-    }
+    if (sessions.size() >= places) prepare_places();
     auto session = std::make_shared<HttpSession>(
-        HttpConnection(asio::posix::stream_descriptor(executor, raw), std::move(ssl)), peer.address,
+        HttpConnection(asio::posix::stream_descriptor(executor, raw), options.tls), peer.address,
         peer.port);
     session->accepted_at = clock.now();
     if (peer.address == "unix") session->peer_uid = user_at(raw);
@@ -362,6 +404,7 @@ void HttpServer::Impl::begin_session(int raw, const Peer& peer, bool guest) {
     if (options.bounds.connection.count() != 0)
         session->connection_limit = clock.now() + options.bounds.connection;
     const auto place = sessions.insert(sessions.end(), session);
+    if (sessions.size() >= kCrowd) trim_at = std::max(trim_at, sessions.size() / 4);
     if (options.bounds.connections_per_address != 0) ++per_address[peer.address];
     counters.connections_open.fetch_add(1);
     // The completion handlers own what holds the cancellation signals, which must outlive the
@@ -406,8 +449,18 @@ Task<void> HttpServer::Impl::sweep(std::shared_ptr<Impl> self) {
         co_await asio::this_coro::reset_cancellation_state();
         const TimePoint now = self->clock.now();
         for (const auto& session : self->sessions) expire_if_due(self->context, *session, now);
+        self->trim_heap();
     }
+    self->trim_heap();
     self->sweeping = false;
+}
+
+/// While a crowd leaves, its memory goes back to the kernel; malloc keeps it otherwise. Costs
+/// milliseconds, so only a few times per crowd.
+void HttpServer::Impl::trim_heap() {
+    if (trim_at == 0 || sessions.size() > trim_at) return;
+    trim_at = sessions.size() > kFew ? sessions.size() / 4 : 0;
+    ::malloc_trim(0);
 }
 
 Task<Result<void>> HttpServer::Impl::wait_until_drained() {
@@ -473,6 +526,8 @@ Task<void> HttpServer::stop(Deadline deadline) {
         if (!at_work) {
             session->expired = true;
             session->connection.cancel();
+        } else {
+            wake_http2(*session);  // to say GOAWAY
         }
     }
     auto outcome =

@@ -1,9 +1,10 @@
-/// HTTP/1.1 server for all listeners of this project: TCP, TLS and unix sockets, with every wait
-/// bounded.
+/// HTTP server for all listeners of this project: TCP, TLS and unix sockets, HTTP/1.1 and, where
+/// asked for, HTTP/2, with every wait bounded. See docs/transport.md.
 ///
-/// Beast parses, OpenSSL encrypts, a session is one coroutine. Bounds are kept by one sweep over
-/// the sessions every 100 ms, not by a timer per operation; a phase therefore ends at most 100 ms
-/// after its limit. Source: spec "kms-protocol" sections 1 and 12, "launcher" section 5.2.
+/// Beast parses HTTP/1.1, nghttp2 HTTP/2, OpenSSL encrypts, a session is one coroutine. Bounds are
+/// kept by one sweep over the sessions every 100 ms, not by a timer per operation; a phase
+/// therefore ends at most 100 ms after its limit. Source: spec "kms-protocol" sections 1 and 12,
+/// "launcher" section 5.2.
 #pragma once
 
 #include "launcher/runtime/clock.hpp"
@@ -39,7 +40,7 @@ struct HttpHeader {
 /// A request as a handler sees it. Lives as long as the handler runs.
 struct HttpServerRequest {
     std::string method;
-    std::string target;  ///< as sent
+    std::string target;  ///< as sent; HTTP/2: the pseudo-header ":path"
     std::string path;    ///< the target up to '?' or '#', not decoded; without scheme and host for
                          ///< absolute forms
     std::string query;   ///< what follows '?', without '#…', not decoded
@@ -76,8 +77,10 @@ struct HttpBounds {
     std::chrono::milliseconds handshake{10'000};  ///< TLS handshake
     std::chrono::milliseconds first_byte{
         15'000};  ///< connection (or handshake) → first byte of the first request
-    std::chrono::milliseconds head{15'000};     ///< first byte → end of the head
-    std::chrono::milliseconds body{60'000};     ///< end of the head → end of the body
+    std::chrono::milliseconds head{15'000};  ///< first byte → end of the head
+    /// End of the head → end of the body; a body gets this much, and time to arrive at `body_rate`.
+    std::chrono::milliseconds body{60'000};
+    std::size_t body_rate = 0;  ///< bytes per second on average, beyond `body`; 0 = no more time
     std::chrono::milliseconds handler{60'000};  ///< deadline that handlers get
     std::chrono::milliseconds write{30'000};    ///< first → last byte of the answer
     std::chrono::milliseconds idle{15'000};     ///< last answer → next request
@@ -85,11 +88,15 @@ struct HttpBounds {
     std::size_t head_bytes = 64 * 1024;       ///< 431 beyond
     std::size_t head_fields = 100;            ///< 431 beyond
     std::size_t target_bytes = 65'535;        ///< 414 beyond
-    std::size_t body_bytes = 10 * 1024 * 1024;  ///< unless a BodyLimit says otherwise
-    std::size_t connections = 4096;             ///< beyond: 503 and close (plain), or close (TLS)
-    std::size_t connections_per_address = 0;    ///< 0 = as `connections`
+    std::size_t body_bytes = 10 * 1024 * 1024;     ///< unless a BodyLimit says otherwise
+    std::size_t bodies_bytes = 256 * 1024 * 1024;  ///< held at a time, of all requests; 503 beyond
+    /// Beyond: 503 and close (plain), or close (TLS). Fewer when the process may not have so many
+    /// descriptors.
+    std::size_t connections = 4096;
+    std::size_t connections_per_address = 0;  ///< 0 = as `connections`
     /// At `connections`, a connection that has been open this long and sends no request gives way
-    /// to a new one (408); 0 = the new one is refused. Not together with connections_per_address.
+    /// to a new one (408; GOAWAY); 0 = the new one is refused. Not together with
+    /// connections_per_address.
     std::chrono::milliseconds give_way{0};
     /// Beyond `connections`, so many more may stay for `guest_stay` to send one request, which is
     /// answered, and the connection closed; those without a complete request by then, and the
@@ -98,7 +105,13 @@ struct HttpBounds {
     std::size_t guests = 0;
     std::chrono::milliseconds guest_stay{100};
     std::size_t requests_in_flight = 256;     ///< handlers at work; 503 at once beyond
-    std::size_t requests_per_connection = 0;  ///< 0 = not bounded
+    std::size_t requests_per_connection = 0;  ///< 0 = not bounded; HTTP/1 only
+    std::size_t streams = 100;                ///< HTTP/2: open at a time on one connection
+    /// HTTP/2: streams that a peer may open and reset, and frames that carry no request (PING,
+    /// SETTINGS, WINDOW_UPDATE, empty DATA, …): at once, and again in every ten seconds. Beyond,
+    /// the connection ends with ENHANCE_YOUR_CALM.
+    std::size_t stream_resets = 200;
+    std::size_t control_frames = 1000;
 };
 
 /// What the bounds did; read by /metrics of the program.
@@ -107,10 +120,15 @@ struct HttpServerCounters {
         requests_refused;
     Counter timeouts_handshake, timeouts_first_byte, timeouts_head, timeouts_body, timeouts_write,
         timeouts_idle;
-    Counter heads_refused;  ///< malformed or too large
+    Counter heads_refused;   ///< malformed or too large
+    Counter bodies_refused;  ///< because of bodies_bytes
     Counter connections_given_way;
+    Counter tls_resumed;
+    std::atomic<std::int64_t> tls_sessions_expired{0}, tls_sessions_evicted{0};
+    Counter http2_connections, http2_floods;  ///< ended because of stream_resets or control_frames
     std::atomic<std::int64_t> connections_open{0};
     std::atomic<std::int64_t> requests_in_flight{0};
+    std::atomic<std::int64_t> body_bytes{0};  ///< of request bodies that are held
 };
 
 struct HttpServerOptions {
@@ -119,6 +137,8 @@ struct HttpServerOptions {
     BodyLimit body_limit;                         ///< may be empty
     std::shared_ptr<const TlsServerContext> tls;  ///< null = plain HTTP
     std::string log_target = "runtime::http";
+    /// HTTP/2, too: by ALPN where `tls` offers it, and by prior knowledge.
+    bool http2 = false;
 };
 
 class HttpServer {

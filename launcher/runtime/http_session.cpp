@@ -1,5 +1,8 @@
 #include "launcher/runtime/http_session.hpp"
 
+#include "launcher/runtime/http2_connection.hpp"
+#include "launcher/runtime/http2_session.hpp"
+#include "launcher/runtime/http_exchange.hpp"
 #include "launcher/runtime/log.hpp"
 #include "launcher/runtime/secret.hpp"
 
@@ -19,26 +22,13 @@ namespace http = boost::beast::http;
 using Parser = http::request_parser<http::string_body>;
 
 constexpr std::uint64_t kDiscardBytes = 64ULL * 1024 * 1024;  ///< of a body that is too large
+constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 void enter(HttpSessionContext& context, HttpSession& session, HttpPhase phase,
            std::chrono::milliseconds limit) {
     session.phase = phase;
     session.phase_limit = context.clock.now() + limit;
-}
-
-/// The Date header's value; made once a second.
-const std::string& date_now(HttpSessionContext& context) {
-    const std::time_t second = std::chrono::system_clock::to_time_t(context.clock.wall_now());
-    if (second != context.date_second || context.date.empty()) {
-        std::tm calendar{};
-        gmtime_r(&second, &calendar);
-        std::array<char, 40> text{};
-        std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &calendar);
-        context.date = text.data();
-        context.date_second = second;
-    }
-    return context.date;
 }
 
 struct Framing {
@@ -71,21 +61,6 @@ std::string serialize(HttpSessionContext& context, const HttpServerReply& reply,
     return text;
 }
 
-/// Splits the target into path and query; absolute forms lose scheme and host, a fragment is
-/// dropped.
-void split_target(HttpServerRequest& request) {
-    std::string_view rest = request.target;
-    if (const auto scheme = rest.find("://");
-        scheme != std::string_view::npos && rest.front() != '/') {
-        const auto path = rest.find_first_of("/?#", scheme + 3);
-        rest = path == std::string_view::npos ? "/" : rest.substr(path);
-    }
-    rest = rest.substr(0, rest.find('#'));
-    const auto question = rest.find('?');
-    request.path = rest.substr(0, question);
-    if (question != std::string_view::npos) request.query = rest.substr(question + 1);
-}
-
 HttpServerRequest head_of(const Parser& parser, const HttpSession& session) {
     const auto& message = parser.get();
     HttpServerRequest request;
@@ -102,14 +77,15 @@ HttpServerRequest head_of(const Parser& parser, const HttpSession& session) {
 }
 
 /// Feeds what is pending to the parser, reading more when it needs more, until `done` says so.
-template <class Done>
+/// `progress` is asked after each piece; false ends it as `failed`.
+template <class Done, class Progress>
 Task<IoOutcome> parse_until(HttpSession& session, std::string& pending, Parser& parser,
-                            boost::beast::error_code& error, Done done) {
+                            boost::beast::error_code& error, Done done, Progress progress) {
     while (!done(parser)) {
         const std::size_t used = parser.put(asio::buffer(pending), error);
         pending.erase(0, used);
         if (error == http::error::need_more) error = {};
-        if (error) co_return IoOutcome::failed;
+        if (error || !progress(parser)) co_return IoOutcome::failed;
         if (done(parser)) break;
         if (used != 0 && !pending.empty()) continue;
         if (const IoOutcome read = co_await session.connection.read_append(pending);
@@ -117,6 +93,39 @@ Task<IoOutcome> parse_until(HttpSession& session, std::string& pending, Parser& 
             co_return read;
     }
     co_return IoOutcome::ok;
+}
+
+/// The bytes of a body, counted while they are held (HttpBounds::bodies_bytes).
+class HeldBody {
+  public:
+    explicit HeldBody(HttpSessionContext& context) : context_(context) {}
+    ~HeldBody() { release_body(context_, size_); }
+    HeldBody(const HeldBody&) = delete;
+    HeldBody& operator=(const HeldBody&) = delete;
+
+    bool grow_to(std::size_t size) {
+        if (size <= size_) return true;
+        if (!hold_body(context_, size - size_)) return false;
+        size_ = size;
+        return true;
+    }
+
+  private:
+    HttpSessionContext& context_;
+    std::size_t size_ = 0;
+};
+
+/// Last words of a connection: a status and nothing else.
+void refuse(HttpSessionContext& context, HttpSession& session, unsigned status) {
+    HttpServerReply reply;
+    reply.status = status;
+    session.connection.write_now(serialize(context, reply, {.keep_alive = false}));
+}
+
+/// Ends a connection whose request head cannot be understood.
+void refuse_head(HttpSessionContext& context, HttpSession& session, unsigned status) {
+    context.counters.heads_refused.add();
+    refuse(context, session, status);
 }
 
 /// Reads and drops what is left of an announced body. A peer that is still sending would otherwise
@@ -134,7 +143,7 @@ Task<bool> discard(HttpSession& session, std::string& pending, std::uint64_t len
 
 /// Reads the body into `request`, within `limit` bytes. False when the connection is lost.
 Task<bool> read_body(HttpSessionContext& context, HttpSession& session, std::string& pending,
-                     Parser& parser, HttpServerRequest& request) {
+                     Parser& parser, HttpServerRequest& request, HeldBody& held) {
     const std::size_t limit = context.options.body_limit ? context.options.body_limit(request)
                                                          : context.options.bounds.body_bytes;
     if (const auto length = parser.content_length(); length && *length > limit) {
@@ -153,8 +162,19 @@ Task<bool> read_body(HttpSessionContext& context, HttpSession& session, std::str
         co_await session.connection.write_all(kContinue) != IoOutcome::ok)
         co_return false;
     boost::beast::error_code error;
-    const IoOutcome outcome = co_await parse_until(session, pending, parser, error,
-                                                   [](const Parser& p) { return p.is_done(); });
+    bool room = true;
+    const TimePoint since = context.clock.now();
+    const IoOutcome outcome = co_await parse_until(
+        session, pending, parser, error, [](const Parser& p) { return p.is_done(); },
+        [&](const Parser& p) {
+            const std::size_t size = p.get().body().size();
+            session.phase_limit = since + body_time(context.options.bounds, size);
+            return room = held.grow_to(size);
+        });
+    if (!room) {
+        refuse(context, session, 503);
+        co_return false;
+    }
     if (outcome == IoOutcome::ok)
         request.body = std::move(parser.get().body());
     else if (error == http::error::body_limit)
@@ -164,40 +184,6 @@ Task<bool> read_body(HttpSessionContext& context, HttpSession& session, std::str
     else
         co_return false;
     co_return true;
-}
-
-Task<HttpServerReply> answer(HttpSessionContext& context, HttpSession& session,
-                             HttpServerRequest& request) {
-    auto& counters = context.counters;
-    if (counters.requests_in_flight.load() >=
-        static_cast<std::int64_t>(context.options.bounds.requests_in_flight)) {
-        counters.requests_refused.add();
-        co_return HttpServerReply{
-            503, "text/plain; charset=utf-8", "too many requests at work\n", {}, false};
-    }
-    counters.requests.add();
-    counters.requests_in_flight.fetch_add(1);
-    const auto limit = context.options.bounds.handler;
-    enter(context, session, HttpPhase::handler, limit);
-    HttpServerReply reply;
-    try {
-        reply =
-            co_await context.options.handler(request, Deadline::after(context.clock.now(), limit));
-    } catch (const std::exception& failure) {
-        log_error(context.options.log_target, "a request handler failed",
-                  {kv("error", failure.what())});
-        reply = HttpServerReply{500, "text/plain; charset=utf-8", "internal error\n", {}, true};
-    }
-    counters.requests_in_flight.fetch_sub(1);
-    co_return reply;
-}
-
-/// Ends a connection whose request head cannot be understood: a status and nothing else.
-void refuse_head(HttpSessionContext& context, HttpSession& session, unsigned status) {
-    context.counters.heads_refused.add();
-    HttpServerReply reply;
-    reply.status = status;
-    session.connection.write_now(serialize(context, reply, {.keep_alive = false}));
 }
 
 unsigned status_for(const boost::beast::error_code& error) {
@@ -213,8 +199,9 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
     parser->header_limit(static_cast<std::uint32_t>(bounds.head_bytes));
     parser->body_limit(boost::none);
     boost::beast::error_code error;
-    const IoOutcome head = co_await parse_until(session, pending, *parser, error,
-                                                [](const Parser& p) { return p.is_header_done(); });
+    const IoOutcome head = co_await parse_until(
+        session, pending, *parser, error, [](const Parser& p) { return p.is_header_done(); },
+        [](const Parser&) { return true; });
     if (head != IoOutcome::ok) {
         if (error) refuse_head(context, session, status_for(error));
         if (session.expired && !session.guest) refuse_head(context, session, 408);
@@ -228,7 +215,9 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
         refuse_head(context, session, request.target.size() > bounds.target_bytes ? 414U : 431U);
         co_return false;
     }
-    if (!co_await read_body(context, session, pending, *parser, request)) co_return false;
+    HeldBody held(context);
+    const bool whole = co_await read_body(context, session, pending, *parser, request, held);
+    if (!whole) co_return false;
     Framing framing;
     framing.head_only = request.method == "HEAD";
     framing.http_1_0 = parser->get().version() == 10;
@@ -236,7 +225,8 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
         parser->get().keep_alive() && !last && request.body_fault == BodyFault::none;
     parser.reset();  // idle and working sessions keep no parser
 
-    HttpServerReply reply = co_await answer(context, session, request);
+    enter(context, session, HttpPhase::handler, bounds.handler);
+    HttpServerReply reply = co_await answer(context, request);
     framing.keep_alive = framing.keep_alive && !reply.close && !context.stopping;
     enter(context, session, HttpPhase::write, bounds.write);
     std::string text = serialize(context, reply, framing);
@@ -246,14 +236,35 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
     co_return written == IoOutcome::ok&& framing.keep_alive;
 }
 
+void note_handshake(HttpSessionContext& context, IoOutcome outcome, bool resumed) {
+    HttpServerCounters& counters = context.counters;
+    if (outcome != IoOutcome::ok) counters.handshakes_failed.add();
+    if (resumed) counters.tls_resumed.add();
+    counters.tls_sessions_expired.store(context.options.tls->sessions_expired());
+    counters.tls_sessions_evicted.store(context.options.tls->sessions_evicted());
+}
+
+/// Whether the first bytes are HTTP/2's preface (prior knowledge, RFC 9113 section 3.3). Reads on
+/// only as long as they may become it; `pending` is empty when the connection was lost meanwhile.
+Task<bool> opens_http2(HttpSessionContext& context, HttpSession& session, std::string& pending) {
+    if (kHttp2Preface.starts_with(std::string_view(pending).substr(0, kHttp2Preface.size())))
+        enter(context, session, HttpPhase::head, context.options.bounds.head);
+    while (pending.size() < kHttp2Preface.size() && kHttp2Preface.starts_with(pending)) {
+        const IoOutcome outcome = co_await session.connection.read_append(pending);
+        if (outcome == IoOutcome::ok) continue;
+        pending.clear();
+        break;
+    }
+    co_return pending.starts_with(kHttp2Preface);
+}
+
 Task<void> serve_requests(HttpSessionContext& context, HttpSession& session) {
     const HttpBounds& bounds = context.options.bounds;
     if (session.connection.is_tls()) {
         enter(context, session, HttpPhase::handshake, bounds.handshake);
-        if (co_await session.connection.handshake() != IoOutcome::ok) {
-            context.counters.handshakes_failed.add();
-            co_return;
-        }
+        const IoOutcome outcome = co_await session.connection.handshake();
+        note_handshake(context, outcome, session.connection.resumed());
+        if (outcome != IoOutcome::ok) co_return;
     }
     std::string pending;  // bytes read ahead of the request at work
     for (std::size_t served = 0; !context.stopping; ++served) {
@@ -262,6 +273,15 @@ Task<void> serve_requests(HttpSessionContext& context, HttpSession& session) {
             enter(context, session, served == 0 ? HttpPhase::first_byte : HttpPhase::idle,
                   served == 0 ? bounds.first_byte : bounds.idle);
             if (co_await session.connection.read_append(pending) != IoOutcome::ok) co_return;
+        }
+        if (served == 0 && context.options.http2) {
+            bool http2 = session.connection.negotiated_http2();
+            if (!http2) http2 = co_await opens_http2(context, session, pending);
+            if (http2) {
+                co_await serve_http2(context, session, std::move(pending));
+                co_return;
+            }
+            if (pending.empty()) co_return;
         }
         const bool last = session.guest || (bounds.requests_per_connection != 0 &&
                                             served + 1 >= bounds.requests_per_connection);
@@ -290,12 +310,6 @@ Counter& counter_of(HttpServerCounters& counters, HttpPhase phase) {
 
 }  // namespace
 
-std::string_view HttpServerRequest::header(std::string_view name) const {
-    for (const auto& entry : headers)
-        if (boost::beast::iequals(entry.name, name)) return entry.value;
-    return {};
-}
-
 Task<void> serve(HttpSessionContext& context, HttpSession& session) {
     try {
         co_await serve_requests(context, session);
@@ -319,6 +333,7 @@ void turn_away(HttpSessionContext& context, HttpSession& session) {
 
 bool expire_if_due(HttpSessionContext& context, HttpSession& session, TimePoint now) {
     if (session.expired) return true;
+    if (session.http2 && session.http2->expire_streams(now)) wake_http2(session);
     // A handler has its own deadline and answers in its own words; the connection's life still
     // bounds it.
     const bool phase_over = now >= session.phase_limit && session.phase != HttpPhase::handler;

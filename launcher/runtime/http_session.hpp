@@ -1,5 +1,5 @@
-/// One HTTP/1.1 session of the server: the story of a connection from handshake to close. Internal
-/// to the HTTP server.
+/// One session of the server: the story of a connection from handshake to close. HTTP/2 leaves for
+/// http2_session.hpp once the protocol is known. Internal to the HTTP server.
 #pragma once
 
 #include "launcher/runtime/http_connection.hpp"
@@ -15,6 +15,8 @@ namespace runtime {
 
 /// What a session waits for; each phase has its own bound and counter.
 enum class HttpPhase { handshake, first_byte, head, body, handler, write, idle };
+
+class Http2Connection;
 
 /// State that the sweep looks at. Belongs to the server's strand.
 struct HttpSession {
@@ -32,6 +34,8 @@ struct HttpSession {
     bool guest = false;                 ///< beyond HttpBounds::connections: one request, then close
     bool expired = false;               ///< a limit fired; the session is on its way out
     asio::cancellation_signal abandon;  ///< ends a handler at the end of a drain
+    std::shared_ptr<Http2Connection> http2{};  ///< once the peer has chosen HTTP/2
+    bool waits_for_input = false;              ///< HTTP/2: idle until the peer or a handler speaks
 };
 
 /// What a session needs of its server; outlives every session.

@@ -1,5 +1,6 @@
 #include "launcher/runtime/lifecycle.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <sys/resource.h>
 
 namespace runtime {
 
@@ -97,6 +99,13 @@ int run_until_signal(asio::io_context& io, Clock& clock, std::chrono::millisecon
     if (life->ended_by != 0 && !life->drained) cut_drain(*life);
     if (life->failed) std::rethrow_exception(life->failed);
     return life->ended_by;
+}
+
+void allow_descriptors(std::size_t wanted) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace runtime

@@ -17,4 +17,7 @@ int run_until_signal(asio::io_context& io, Clock& clock, std::chrono::millisecon
                      std::function<Task<void>(Deadline)> drain,
                      std::function<void()> on_hangup = {});
 
+/// Raises the soft limit on descriptors to `wanted`, or as far as the hard limit allows. At start.
+void allow_descriptors(std::size_t wanted);
+
 }  // namespace runtime

@@ -12,18 +12,22 @@ constexpr const char* kSuites12 =
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305";
 constexpr const char* kGroups = "X25519:P-256:P-384";
-constexpr long kTicketLifetimeSeconds = 43'200;
 // A guest's certificate carries its event log; OpenSSL's own bound of 100 KB is for the whole
 // chain.
 constexpr long kMaxClientChainBytes = 256 * 1024;
 
-// ALPN protocol names, each behind its length.
-constexpr std::array<unsigned char, 9> kProtocols = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+// ALPN protocol names, each behind its length, the preferred one first.
+constexpr std::string_view kProtocols = "\x02h2\x08http/1.1";
+constexpr std::size_t kHttp2Bytes = 3;  ///< of the list above
 
+/// `http2` is null unless "h2" is offered.
 int select_protocol(SSL*, const unsigned char** chosen, unsigned char* chosen_size,
-                    const unsigned char* offered, unsigned int offered_size, void*) {
+                    const unsigned char* offered, unsigned int offered_size, void* http2) {
+    const std::string_view names = kProtocols.substr(http2 == nullptr ? kHttp2Bytes : 0);
     unsigned char* match = nullptr;
-    if (SSL_select_next_proto(&match, chosen_size, kProtocols.data(), kProtocols.size(), offered,
+    if (SSL_select_next_proto(&match, chosen_size,
+                              reinterpret_cast<const unsigned char*>(names.data()),
+                              static_cast<unsigned int>(names.size()), offered,
                               offered_size) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;  // alert 120, no_application_protocol
     *chosen = match;
@@ -97,10 +101,12 @@ Result<TlsServerContext> TlsServerContext::create(const TlsServerOptions& option
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_timeout(ctx, kTicketLifetimeSeconds);
+    SSL_CTX_set_timeout(ctx, static_cast<long>(options.session_lifetime.count()));
+    SSL_CTX_sess_set_cache_size(ctx, options.sessions);
+    SSL_CTX_set_num_tickets(ctx, 0);  // HttpConnection gives one, with the first answer
     static constexpr std::array<unsigned char, 4> kSessionContext = {'k', 'm', 's', 'l'};
     SSL_CTX_set_session_id_context(ctx, kSessionContext.data(), kSessionContext.size());
-    SSL_CTX_set_alpn_select_cb(ctx, select_protocol, nullptr);
+    SSL_CTX_set_alpn_select_cb(ctx, select_protocol, options.http2 ? ctx : nullptr);
 
     TRY_VOID(use_certificate(ctx, options.certificate_pem));
     TRY_VOID(use_key(ctx, options.key_pem));

@@ -134,3 +134,8 @@ class FakeWebhook:
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+
+if __name__ == "__main__":
+    print(FakeWebhook().url, flush=True)
+    threading.Event().wait()

@@ -10,10 +10,9 @@
 
 namespace test_support {
 
-inline kms::Attestation mock_evidence(runtime::ByteView report_data) {
-    static const runtime::Bytes kRecorded =
-        hex_at(kms_vectors("encodings_N.json").at("attestations").at("mock-tdx"), "input");
-    kms::Attestation evidence = must(kms::decode_attestation(kRecorded));
+/// The TDX attestation `original` with other report data.
+inline kms::Attestation evidence_about(runtime::ByteView original, runtime::ByteView report_data) {
+    kms::Attestation evidence = must(kms::decode_attestation(original));
     evidence.report_data.assign(report_data.begin(), report_data.end());
     constexpr std::ptrdiff_t kReportData = 568;  // of a version 4 quote
     auto& quote = std::get<kms::TdxEvidence>(evidence.platform).quote;
@@ -21,7 +20,17 @@ inline kms::Attestation mock_evidence(runtime::ByteView report_data) {
     return evidence;
 }
 
+inline kms::Attestation mock_evidence(runtime::ByteView report_data) {
+    static const runtime::Bytes kRecorded =
+        hex_at(kms_vectors("encodings_N.json").at("attestations").at("mock-tdx"), "input");
+    return evidence_about(kRecorded, report_data);
+}
+
 /// The same as the guest agent answers it: {"attestation":"<hex>"}.
+inline std::string attest_answer(runtime::ByteView original, runtime::ByteView report_data) {
+    return R"({"attestation":")" +
+           runtime::to_hex(kms::encode_v0(evidence_about(original, report_data))) + "\"}";
+}
 inline std::string mock_attest_answer(runtime::ByteView report_data) {
     return R"({"attestation":")" + runtime::to_hex(kms::encode_v0(mock_evidence(report_data))) +
            "\"}";

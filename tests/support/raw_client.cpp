@@ -68,7 +68,8 @@ std::string text_of(BIO* bio) {
 
 }  // namespace
 
-TestIdentity make_identity(std::string_view common_name, const TestIdentity* issuer) {
+TestIdentity make_identity(std::string_view common_name, const TestIdentity* issuer,
+                           std::size_t padding) {
     OwnedPkey key(EVP_EC_gen("P-256"));
     OwnedX509 certificate(X509_new());
     X509_set_version(certificate.get(), X509_VERSION_3);
@@ -94,6 +95,15 @@ TestIdentity make_identity(std::string_view common_name, const TestIdentity* iss
         Owned<X509_EXTENSION, X509_EXTENSION_free> ca(
             X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, "critical,CA:TRUE"));
         X509_add_ext(certificate.get(), ca.get(), -1);
+    }
+    if (padding != 0) {
+        const std::string bytes(padding, 'p');
+        Owned<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free> value(ASN1_OCTET_STRING_new());
+        ASN1_OCTET_STRING_set(value.get(), reinterpret_cast<const unsigned char*>(bytes.data()),
+                              static_cast<int>(bytes.size()));
+        Owned<X509_EXTENSION, X509_EXTENSION_free> extension(
+            X509_EXTENSION_create_by_NID(nullptr, NID_netscape_comment, 0, value.get()));
+        X509_add_ext(certificate.get(), extension.get(), -1);
     }
     if (X509_sign(certificate.get(), signer ? signer.get() : key.get(), EVP_sha256()) == 0)
         throw std::runtime_error("cannot sign the test certificate");

@@ -44,6 +44,8 @@ struct TestIdentity {
     std::string certificate_pem;
     std::string key_pem;
 };
-TestIdentity make_identity(std::string_view common_name, const TestIdentity* issuer = nullptr);
+/// `padding` is the size of an extension that nobody reads.
+TestIdentity make_identity(std::string_view common_name, const TestIdentity* issuer = nullptr,
+                           std::size_t padding = 0);
 
 }  // namespace test

@@ -3,11 +3,13 @@
 #include "kms/guest/vsock_http.hpp"
 #include "tests/support/fake_http_client.hpp"
 #include "tests/support/manual_clock.hpp"
+#include "tests/support/mock_evidence.hpp"
 #include "tests/support/scripted_server.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/json/serialize.hpp>
 #include <catch2/catch.hpp>
 
 using namespace kms;
@@ -163,6 +165,50 @@ TEST_CASE("a silent agent costs its own caller only, and few callers at a time")
     CHECK(f.http.in_flight() == 0);
     f.http.add(Reply::ok(R"({"vm_config":"x"})"));
     CHECK(f.vm_config().value() == "x");
+}
+
+TEST_CASE("an agent that knows no Attest is asked for a quote, of which an attestation is made") {
+    const Attestation recorded = test_support::mock_evidence(Fixture::kReport);
+    const auto& tdx = std::get<TdxEvidence>(recorded.platform);
+    const std::string log = to_json(tdx.event_log);
+    for (const unsigned status : {400U, 404U}) {
+        INFO(status);
+        Fixture f;
+        f.http.add(Reply::ok("{}", status));
+        f.http.add(Reply::ok(boost::json::serialize(boost::json::object{
+            {"quote", runtime::to_hex(tdx.quote)}, {"event_log", log}, {"vm_config", "{}"}})));
+        const auto bytes = f.attest();
+        if (!bytes) FAIL(bytes.error().context);
+        const auto made = decode_attestation(*bytes);
+        REQUIRE(made.has_value());
+        CHECK(made->platform == recorded.platform);
+        CHECK(made->runtime_events == recorded.runtime_events);
+        CHECK(made->report_data ==
+              runtime::Bytes(Fixture::kReport.begin(), Fixture::kReport.end()));
+        CHECK(made->config == "{}");
+        REQUIRE(f.http.asked().size() == 2);
+        CHECK(f.http.asked()[1].request.url == "http://dstack/GetQuote?json");
+        CHECK(f.http.asked()[1].request.body == f.http.asked()[0].request.body);
+    }
+}
+
+TEST_CASE("an agent that gives neither is told with both answers") {
+    const std::string quote = R"({"quote":"0400","event_log":"[]"})";
+    for (const auto& [second, words] :
+         {std::pair{Reply::ok("{}", 404), "answered GetQuote with 404"},
+          std::pair{Reply::ok("{}"), "Failed to parse tdx_event_log"},
+          std::pair{Reply::ok(quote), "Invalid TDX quote"},
+          std::pair{Reply::ok(R"({"quote":"0400","event_log":1})"), "not a text"},
+          std::pair{Reply::fault(HttpFault::cannot_connect), "cannot connect"}}) {
+        INFO(words);
+        Fixture f;
+        f.http.add(Reply::ok("{}", 404));
+        f.http.add(second);
+        const auto answer = f.attest();
+        REQUIRE_FALSE(answer.has_value());
+        CHECK_THAT(answer.error().context,
+                   Catch::Contains("answered Attest with 404") && Catch::Contains(words));
+    }
 }
 
 TEST_CASE("an address of no known form is an error of each call") {

@@ -4,6 +4,7 @@
 #include "kms/crypto/leaf_certificate.hpp"
 #include "kms/crypto/pem.hpp"
 #include "tests/support/recorded_collateral.hpp"
+#include "tests/support/recorded_exchange.hpp"
 #include "tests/unit/kms/service_fixture.hpp"
 
 #include <cstring>
@@ -13,6 +14,8 @@
 #include <boost/json/serialize.hpp>
 
 using kms::crypto::first_pem_block;
+using test_support::body_text;
+using test_support::request_of;
 using test_support::text_at;
 namespace json = boost::json;
 namespace der = kms::crypto::der;
@@ -64,36 +67,6 @@ bool has_own_words(const std::string& name) {
     for (const char* pattern : kOwnWords)
         if (matches(name, pattern)) return true;
     return false;
-}
-
-std::string body_text(const json::value& body) {
-    const json::object& object = body.as_object();
-    if (object.contains("text")) return text_at(body, "text");
-    if (object.contains("hex"))
-        return std::string(runtime::as_text(test_support::hex_at(body, "hex")));
-    return {};
-}
-
-runtime::HttpServerRequest request_of(const json::value& request) {
-    const std::string head = text_at(request, "head");
-    runtime::HttpServerRequest out;
-    const std::size_t line_end = head.find("\r\n");
-    const std::size_t first = head.find(' ');
-    const std::size_t second = head.find(' ', first + 1);
-    out.method = head.substr(0, first);
-    out.target = head.substr(first + 1, second - first - 1);
-    const std::size_t question = out.target.find('?');
-    out.path = out.target.substr(0, question);
-    if (question != std::string::npos) out.query = out.target.substr(question + 1);
-    for (std::size_t at = line_end + 2; head.compare(at, 2, "\r\n") != 0;) {
-        const std::size_t end = head.find("\r\n", at);
-        const std::size_t colon = head.find(": ", at);
-        out.headers.push_back(
-            {head.substr(at, colon - at), head.substr(colon + 2, end - colon - 2)});
-        at = end + 2;
-    }
-    out.body = body_text(request.at("body"));
-    return out;
 }
 
 std::string der_of_pem(const std::string& pem) {
