@@ -1,6 +1,6 @@
-/// SHA-256 for naming public things, such as a configuration or a script of our own page. OpenSSL's
-/// is for everything else: using it the first time costs a program most of a millisecond, which a
-/// launcher would lose before its first service runs. Source: FIPS 180-4, section 6.2.
+/// SHA-256 for naming public things, such as a configuration. By OpenSSL's direct functions: the
+/// first use of EVP costs a program most of a millisecond, which a launcher would lose before its
+/// first service runs. Source: FIPS 180-4, section 6.2.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace runtime {
 
-/// For public values only: nothing is wiped, and no promise is made about timing.
+/// For public values only: nothing is wiped.
 std::array<std::uint8_t, 32> sha256_of_public(std::string_view text);
 
 }  // namespace runtime
