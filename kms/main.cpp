@@ -5,7 +5,7 @@
 #include "kms/cli/guest_client.hpp"
 #include "kms/cli/subcommand.hpp"
 #include "kms/program/program.hpp"
-#include "launcher/runtime/http_client.hpp"
+#include "launcher/runtime/plain_http_client.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -35,7 +35,7 @@ std::unique_ptr<kms::QuoteVerifier> quote_verifier(const kms::VerifierContext& c
     kms::HeldCollateralOptions options;
     options.fetch_limit = context.config.bounds.verification;
     options.base_url = kms::collateral_base_url(collateral_url(context.config));
-    auto http = std::make_unique<runtime::CurlHttpClient>(
+    auto http = std::make_unique<runtime::PlainHttpClient>(
         context.executor, context.clock,
         runtime::CurlHttpClient::Options{
             .max_in_flight = options.fetches, .kept_connections = 2, .user_agent = {}});
