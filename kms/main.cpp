@@ -5,7 +5,7 @@
 #include "kms/cli/guest_client.hpp"
 #include "kms/cli/subcommand.hpp"
 #include "kms/program/program.hpp"
-#include "launcher/runtime/http_client.hpp"
+#include "launcher/runtime/plain_http_client.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -42,7 +42,7 @@ std::unique_ptr<kms::QuoteVerifier> quote_verifier(const kms::VerifierContext& c
     if (!directory.empty())
         stored = std::make_shared<kms::CollateralDirectory>(
             std::make_unique<runtime::PosixFileSystem>(), directory, options.server.base_url);
-    auto http = std::make_unique<runtime::CurlHttpClient>(
+    auto http = std::make_unique<runtime::PlainHttpClient>(
         context.executor, context.clock,
         runtime::CurlHttpClient::Options{
             .max_in_flight = options.fetches, .kept_connections = 2, .user_agent = {}});

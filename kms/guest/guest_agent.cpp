@@ -1,7 +1,7 @@
 #include "kms/guest/guest_agent.hpp"
 
 #include "kms/evidence/evidence.hpp"
-#include "kms/guest/vsock_http.hpp"
+#include "launcher/runtime/stream_exchange.hpp"
 
 #include <charconv>
 
@@ -131,7 +131,7 @@ Task<Result<GuestAgent::Answer>> GuestAgent::ask(std::string method, std::string
     ++at_work_;
     HttpExchange exchange;
     if (target_->vsock_port != 0)
-        exchange = co_await vsock_exchange(clock_, target_->vsock_cid, target_->vsock_port,
+        exchange = co_await runtime::vsock_exchange(clock_, target_->vsock_cid, target_->vsock_port,
                                            std::move(request), limit);
     else
         exchange = co_await http_.exchange(std::move(request), limit);

@@ -5,6 +5,7 @@
 #include "kms/program/part_options.hpp"
 #include "launcher/runtime/lifecycle.hpp"
 #include "launcher/runtime/log.hpp"
+#include "launcher/runtime/plain_http_client.hpp"
 #include "launcher/runtime/secret.hpp"
 
 #include <memory>
@@ -63,7 +64,7 @@ struct Authorisation {
                     return webhook.info(Deadline::after(clock.now(), limit));
                 }) {}
 
-    runtime::CurlHttpClient http;
+    runtime::PlainHttpClient http;
     WebhookClient webhook;
     FactsSource facts;
 };
@@ -135,7 +136,7 @@ class KmsLife {
     keys::PosixFileSystem files_;
     keys::KeyDirectory directory_;
     runtime::Workers workers_;
-    runtime::CurlHttpClient outward_;
+    runtime::PlainHttpClient outward_;
     GuestAgent agent_;
     std::unique_ptr<QuoteVerifier> quotes_;
     std::unique_ptr<ImageCheck> images_;

@@ -1,5 +1,7 @@
 #include "launcher/runtime/curl_loop.hpp"
 
+#include "launcher/runtime/curl_library.hpp"
+
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -52,6 +54,7 @@ int make_dead_socket() {
 }
 
 void global_init() {
+    if (const auto loaded = load_curl(); !loaded) throw std::runtime_error(loaded.error().context);
     static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
     if (code != CURLE_OK) throw std::runtime_error("cannot initialise libcurl");
 }

@@ -1,6 +1,6 @@
 #include "kms/client/kms_client.hpp"
 
-#include "kms/guest/vsock_http.hpp"
+#include "launcher/runtime/stream_exchange.hpp"
 #include "tests/support/fake_http_client.hpp"
 #include "tests/support/manual_clock.hpp"
 #include "tests/support/scripted_server.hpp"
