@@ -35,6 +35,24 @@ void append_number(TextBuffer& out, Number number) {
 }
 
 std::uint32_t append_field(TextBuffer& out, const FieldView& field) {
+    if (field.plain) {
+        const bool text = field.kind == FieldKind::text;
+        char* at = out.reserve(field.name.size() + field.value.size() + 5);
+        char* const begin = at;
+        const auto put = [&at](std::string_view piece) {
+            if (!piece.empty()) std::memcpy(at, piece.data(), piece.size());
+            at += piece.size();
+        };
+        *at++ = '"';
+        put(field.name);
+        *at++ = '"';
+        *at++ = ':';
+        if (text) *at++ = '"';
+        put(field.value);
+        if (text) *at++ = '"';
+        out.commit(static_cast<std::size_t>(at - begin));
+        return 0;
+    }
     std::uint32_t invalid = append_string(out, field.name);
     out.append(':');
     if (field.kind == FieldKind::text) {

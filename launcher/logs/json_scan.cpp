@@ -271,6 +271,7 @@ bool read_json_object(std::string_view text, std::vector<JsonMember>& members) {
             JsonMember& member = members.emplace_back();
             bool ascii = true;
             if (!scanner.string(member.key, member.key_escaped, ascii)) return false;
+            member.key_simple = ascii && !member.key_escaped;
             scanner.skip_blanks();
             if (!scanner.take(':')) return false;
             scanner.skip_blanks();

@@ -20,11 +20,12 @@ struct JsonValue {
     std::string_view raw;  ///< of a string: what stands between the quotes
     bool escaped = false;  ///< a string with escapes, or a container with any
     bool simple =
-        true;  ///< a container that may be copied as it is: printable ASCII, bounded (see below)
+        true;  ///< may be copied as it is: printable ASCII, a container bounded (see below)
 };
 struct JsonMember {
     std::string_view key;  ///< between the quotes
     bool key_escaped = false;
+    bool key_simple = true;  ///< nothing in it that our output would escape
     JsonValue value;
 };
 

@@ -216,7 +216,9 @@ class Reader {
 
     void field(const JsonMember& member) {
         const Rendered rendered = render(member.value);
-        record_.add_field(name_of(member), rendered.value, rendered.kind);
+        const bool plain =
+            member.key_simple && (rendered.kind != FieldKind::text || member.value.simple);
+        record_.add_field(name_of(member), rendered.value, rendered.kind, plain);
     }
 
     /// A member of tracing's `fields`, or of the top level when they are flattened.

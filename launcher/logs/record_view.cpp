@@ -89,14 +89,15 @@ void RecordView::clear() {
     fields.clear();
 }
 
-void RecordView::add_field(std::string_view name, std::string_view value, FieldKind kind) {
+void RecordView::add_field(std::string_view name, std::string_view value, FieldKind kind,
+                           bool plain) {
     const bool taken = std::any_of(fields.begin(), fields.end(),
                                    [name](const FieldView& field) { return field.name == name; });
     if (taken || fields.size() >= kMaxFields) {
         ++fields_dropped;
         return;
     }
-    fields.push_back({name, value, kind});
+    fields.push_back({name, value, kind, plain});
 }
 
 void RecordView::add_span(std::string_view name) {
@@ -120,7 +121,7 @@ void RecordView::add_span_field(std::string_view name, std::string_view value, F
         ++fields_dropped;
         return;
     }
-    span_fields.push_back({name, value, kind});
+    span_fields.push_back({name, value, kind, false});
     ++spans.back().fields;
 }
 

@@ -23,6 +23,8 @@ struct FieldView {
     std::string_view name;
     std::string_view value;
     FieldKind kind = FieldKind::text;
+    /// The name, and a text's value, are known to hold nothing that JSON escapes.
+    bool plain = false;
 };
 /// A span and which of RecordView::span_fields are its own.
 struct SpanView {
@@ -65,7 +67,8 @@ struct RecordView : RecordValues {
     /// Back to the defaults; the vectors keep their memory.
     void clear();
     /// Adds a field, or counts it as dropped when there are too many or the name is taken.
-    void add_field(std::string_view name, std::string_view value, FieldKind kind);
+    void add_field(std::string_view name, std::string_view value, FieldKind kind,
+                   bool plain = false);
     /// The same for the span that was added last.
     void add_span_field(std::string_view name, std::string_view value, FieldKind kind);
     void add_span(std::string_view name);

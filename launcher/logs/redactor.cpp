@@ -105,9 +105,14 @@ bool Redactor::redact(RecordView& record, bool suspicious, TextArena& arena) con
             } else {
                 const std::string_view before = field.value;
                 clean(field.kind == FieldKind::text ? field.name : std::string_view(), field.value);
-                if (field.value.data() != before.data()) field.kind = FieldKind::text;
+                if (field.value.data() != before.data()) {
+                    field.kind = FieldKind::text;
+                    field.plain = false;
+                }
             }
+            const std::string_view name = field.name;
             clean({}, field.name);
+            if (field.name.data() != name.data()) field.plain = false;
         }
     };
     const bool target_is_logger = record.target.data() == record.logger.data();
