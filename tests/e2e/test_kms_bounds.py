@@ -130,7 +130,9 @@ def slow_clients(server, limit):
         group = [opener(server.port) for _ in range(CLIENTS)]
         grown = server.memory() - idle
         check_latency(f"{CLIENTS} x {name}", latencies(server.port, 100), limit)
-        checks.check(f"{CLIENTS} x {name}: {grown >> 20} MiB more", grown < 100 << 20)
+        # How many of the earlier groups are still there depends on the machine's pace: at most all of them.
+        held_clients = CLIENTS * (len(held) + 1)
+        checks.check(f"{CLIENTS} x {name}: {grown >> 20} MiB more, up to {held_clients} held", grown < held_clients * (64 << 10))
         held.append((name, phase, before, group))
     checks.check("the bounds end them all", wait_for(lambda: server.descriptors() < 40, 15, pause=0.1), server.descriptors())
     for name, phase, before, group in held:
