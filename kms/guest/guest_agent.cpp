@@ -132,7 +132,7 @@ Task<Result<GuestAgent::Answer>> GuestAgent::ask(std::string method, std::string
     HttpExchange exchange;
     if (target_->vsock_port != 0)
         exchange = co_await runtime::vsock_exchange(clock_, target_->vsock_cid, target_->vsock_port,
-                                           std::move(request), limit);
+                                                    std::move(request), limit);
     else
         exchange = co_await http_.exchange(std::move(request), limit);
     --at_work_;

@@ -1,15 +1,16 @@
-// Milliseconds from exec of a KMS to its first answer over TLS: a client that costs next to nothing.
+// Milliseconds from exec of a KMS to its first answer over TLS: a client that costs next to
+// nothing.
 //
 //   start_probe PORT PROGRAM ARGUMENT...
 //
 // Tries to connect every 0.1 ms, asks GetMeta once, prints two numbers (until connected, until
 // answered) and ends the program.
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
-#include <csignal>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
