@@ -167,8 +167,8 @@ TEST_CASE("an exchange over another kind of socket") {
     REQUIRE(server.requests().size() == 1);
     CHECK_THAT(
         server.requests()[0],
-        Catch::StartsWith("POST /guest/Info?json HTTP/1.1\r\nhost: 2:8080\r\ncontent-length: "
-                          "4\r\nconnection: close\r\n\r\n"));
+        Catch::StartsWith("POST /guest/Info?json HTTP/1.1\r\nHost: 2:8080\r\nContent-Length: "
+                          "4\r\n\r\n"));
 
     struct Row {
         Script script;
