@@ -114,7 +114,7 @@ def a_restart_with_the_server_gone():
         files = [path.name for path in stored.iterdir()]
         checks.equal("… one file a kind", files, ["tdx-53494D000001-platform.json"])
         relay.become("black-holed")
-        kms.program.stop()
+        checks.equal("a signal ends it with 0, keepers and all", kms.program.stop(), 0)
         kms.port = None
         kms.start()
         checks.check("after a restart it serves", kms.ready(), kms.program.output)
