@@ -17,7 +17,6 @@ namespace json = boost::json;
 using Parser = http::response_parser<http::string_body>;
 constexpr std::string_view kBeginning = "HTTP/1.";
 constexpr std::size_t kFirst = 64;
-constexpr std::size_t kLastChunk = 5;  ///< 0 CR LF CR LF
 
 bool is_token(std::string_view text) {
     static constexpr std::string_view kExtra = "!#$%&'*+-.^_`|~";
@@ -34,6 +33,15 @@ bool same_name(std::string_view a, std::string_view b) {
         };
         return lower(x) == lower(y);
     });
+}
+
+/// Whether this is less than an end of a chunked body ("0", CR LF, CR LF, perhaps behind the CR LF
+/// of the chunk before it), and may become one.
+bool may_be_cut_end(std::string_view bytes) {
+    constexpr std::size_t kShortest = 5;
+    if (bytes.size() >= kShortest) return false;
+    if (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+    return bytes.empty() || bytes == "\r" || bytes.front() == '0';
 }
 
 /// Short plain words may be shown; anything longer could be a key in an error text.
@@ -174,9 +182,8 @@ struct ResponseReader::Impl {
             return;
         }
         while (state == State::body && !pending.empty()) {
-            // The shortest end of a chunked body has five bytes, and Beast asserts that it gets
-            // them.
-            if (parser->chunked() && pending.size() < kLastChunk) return;
+            // Beast asserts that the end of a chunked body comes with its five bytes at once.
+            if (parser->chunked() && may_be_cut_end(pending)) return;
             boost::system::error_code error;
             const std::size_t used = parser->put(boost::asio::buffer(pending), error);
             pending.erase(0, used);
