@@ -35,6 +35,15 @@ bool same_name(std::string_view a, std::string_view b) {
     });
 }
 
+/// Whether this is less than an end of a chunked body ("0", CR LF, CR LF, perhaps behind the CR LF
+/// of the chunk before it), and may become one.
+bool may_be_cut_end(std::string_view bytes) {
+    constexpr std::size_t kShortest = 5;
+    if (bytes.size() >= kShortest) return false;
+    if (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+    return bytes.empty() || bytes == "\r" || bytes.front() == '0';
+}
+
 /// Short plain words may be shown; anything longer could be a key in an error text.
 std::string shown(std::string_view value) {
     const bool word = value.size() <= 16 && std::all_of(value.begin(), value.end(), [](char c) {
@@ -173,6 +182,8 @@ struct ResponseReader::Impl {
             return;
         }
         while (state == State::body && !pending.empty()) {
+            // Beast asserts that the end of a chunked body comes with its five bytes at once.
+            if (parser->chunked() && may_be_cut_end(pending)) return;
             boost::system::error_code error;
             const std::size_t used = parser->put(boost::asio::buffer(pending), error);
             pending.erase(0, used);

@@ -99,6 +99,8 @@ TEST_CASE("an answer reads the same however it is cut into pieces") {
          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nT: "
          "v\r\n\r\n",
          false, State::done, 200, "hello"},
+        {"no chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false,
+         State::done, 200, ""},
         {"until the end", "HTTP/1.0 200 OK\r\n\r\nhello", false, State::done, 200, "hello"},
         {"no body by status", "HTTP/1.1 204 No Content\r\n\r\n", false, State::done, 204, ""},
         {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, State::done, 200, ""},
