@@ -1,8 +1,9 @@
-/// What the tests of CurlHttpClient share: one loop, one clock, one client, and exchanges one can
-/// watch.
+/// What the tests of CurlHttpClient and PlainHttpClient share: one loop, one clock, one client, and
+/// exchanges one can watch.
 #pragma once
 
 #include "launcher/runtime/http_client.hpp"
+#include "launcher/runtime/plain_http_client.hpp"
 #include "tests/support/manual_clock.hpp"
 #include "tests/support/scripted_server.hpp"
 
@@ -29,12 +30,13 @@ struct Watched {
     bool over() const { return result.has_value(); }
 };
 
-struct HttpClientFixture {
+template <class Client>
+struct BasicHttpClientFixture {
     boost::asio::io_context io;
     ManualClock clock;  // stands still unless a test moves it
-    std::optional<runtime::CurlHttpClient> client;
+    std::optional<Client> client;
 
-    explicit HttpClientFixture(runtime::CurlHttpClient::Options options = {}) {
+    explicit BasicHttpClientFixture(runtime::CurlHttpClient::Options options = {}) {
         client.emplace(io.get_executor(), clock, std::move(options));
     }
 
@@ -63,6 +65,8 @@ struct HttpClientFixture {
         return get(std::move(request));
     }
 };
+using HttpClientFixture = BasicHttpClientFixture<runtime::CurlHttpClient>;
+using PlainHttpClientFixture = BasicHttpClientFixture<runtime::PlainHttpClient>;
 
 /// A listener whose queue is full and that never accepts: whoever connects waits for ever.
 class FullListener {

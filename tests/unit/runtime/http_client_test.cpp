@@ -48,7 +48,8 @@ TEST_CASE("an answer arrives with its status, headers, body and times") {
     CHECK(has_line(server.requests()[0], "GET /a/b?c=d HTTP/1.1"));
 }
 
-TEST_CASE("answers in all their forms") {
+TEMPLATE_TEST_CASE("answers in all their forms", "", runtime::CurlHttpClient,
+                   runtime::PlainHttpClient) {
     struct Row {
         const char* name;
         const char* method;
@@ -81,7 +82,7 @@ TEST_CASE("answers in all their forms") {
          std::string("\x00\xff\x0a", 3)},
     }));
     INFO(row.name);
-    HttpClientFixture fixture;
+    test::BasicHttpClientFixture<TestType> fixture;
     Script script;
     script.answer = row.answer;
     script.end = row.closes ? Script::End::close : Script::End::keep;

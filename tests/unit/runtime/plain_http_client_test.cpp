@@ -21,33 +21,7 @@ HttpClientRequest request_to(const std::string& url, const std::string& socket =
     return request;
 }
 
-struct Fixture {
-    explicit Fixture(runtime::CurlHttpClient::Options options = {})
-        : client(std::in_place, io.get_executor(), clock, std::move(options)) {}
-
-    std::shared_ptr<test::Watched> start(HttpClientRequest request, runtime::Duration limit) {
-        auto watched = std::make_shared<test::Watched>();
-        boost::asio::co_spawn(
-            io, client->exchange(std::move(request), runtime::Deadline::after(clock.now(), limit)),
-            boost::asio::bind_cancellation_slot(
-                watched->cancel.slot(),
-                [watched](const std::exception_ptr& exception, runtime::HttpExchange exchange) {
-                    watched->exception = exception;
-                    watched->result = std::move(exchange);
-                }));
-        return watched;
-    }
-    runtime::HttpExchange get(HttpClientRequest request) {
-        const auto watched = start(std::move(request), 1h);
-        REQUIRE(test::run_until(io, [&] { return watched->over(); }));
-        REQUIRE_FALSE(watched->exception);
-        return *watched->result;
-    }
-
-    boost::asio::io_context io;
-    test::ManualClock clock;
-    std::optional<runtime::PlainHttpClient> client;
-};
+using Fixture = test::PlainHttpClientFixture;
 
 }  // namespace
 
@@ -103,49 +77,6 @@ TEST_CASE("plain requests carry what was asked for and nothing else") {
               "GET /a/b?c=d HTTP/1.1\r\n" + host + "accept: */*\r\n\r\n",
               "POST / HTTP/1.1\r\n" + host + "accept: */*\r\nContent-Length: 4\r\n\r\nnull"});
     CHECK(server.accepted() == 2);  // each on a connection of its own
-}
-
-TEST_CASE("plain answers in all their forms") {
-    struct Row {
-        const char* name;
-        const char* method;
-        std::string answer;
-        bool closes;
-        unsigned status;
-        std::string body;
-    };
-    const auto row = GENERATE(values<Row>({
-        {"chunked, with a trailer that is not a header", "GET",
-         "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
-         "chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Checked: trailer\r\n\r\n",
-         false, 200, "abcde"},
-        {"until the end of the connection", "GET", "HTTP/1.1 200 OK\r\n\r\nall there is", true, 200,
-         "all there is"},
-        {"HTTP/1.0", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true, 200, "ok"},
-        {"no body", "GET", "HTTP/1.1 204 No Content\r\n\r\n", false, 204, ""},
-        {"interim answers before the real one", "POST",
-         "HTTP/1.1 100 Continue\r\nX-Checked: interim\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: "
-         "</a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-         false, 200, "ok"},
-        {"a length that HEAD never delivers", "HEAD",
-         "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", false, 200, ""},
-        {"a redirect is an answer, not an order", "GET",
-         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", false,
-         302, ""},
-    }));
-    INFO(row.name);
-    Fixture f;
-    Script script;
-    script.answer = row.answer;
-    script.end = row.closes ? Script::End::close : Script::End::keep;
-    ScriptedServer server(f.io, script);
-    HttpClientRequest request = request_to(server.url());
-    request.method = row.method;
-    const auto exchange = f.get(request);
-    CHECK(exchange.fault_detail == "");
-    CHECK(exchange.status == row.status);
-    CHECK(exchange.body == row.body);
-    CHECK(exchange.header("x-checked") == "");
 }
 
 TEST_CASE("plain exchanges that fail say how and where") {
