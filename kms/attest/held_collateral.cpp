@@ -1,6 +1,7 @@
 #include "kms/attest/held_collateral.hpp"
 
 #include "kms/attest/held_collateral_state.hpp"
+#include "launcher/runtime/http_fault.hpp"
 #include "launcher/runtime/log.hpp"
 #include "launcher/runtime/with_deadline.hpp"
 
@@ -51,10 +52,8 @@ std::chrono::seconds refresh_pause(unsigned failures, std::chrono::seconds first
 Task<runtime::HttpExchange> HttpGate::exchange(runtime::HttpClientRequest request,
                                                Deadline deadline) {
     if (inner_ != nullptr) co_return co_await inner_->exchange(std::move(request), deadline);
-    runtime::HttpExchange ended;
-    ended.fault = runtime::HttpFault::internal;
-    ended.fault_detail = "the program is stopping";
-    co_return ended;
+    runtime::HttpFaultText why{runtime::HttpFault::internal, "the program is stopping"};
+    co_return runtime::failed_exchange(std::move(why));
 }
 
 Task<Result<void>> wait_for(runtime::Clock& clock, Deadline deadline, std::string what,

@@ -48,13 +48,6 @@ struct Exchange final : HttpTransfer {
     std::unique_ptr<Waiter> waiter;
 };
 
-HttpExchange failed(HttpFaultText why) {
-    HttpExchange exchange;
-    exchange.fault = why.fault;
-    exchange.fault_detail = std::move(why.text);
-    return exchange;
-}
-
 }  // namespace
 
 struct CurlHttpClient::Impl : std::enable_shared_from_this<Impl> {
@@ -98,20 +91,9 @@ struct CurlHttpClient::Impl : std::enable_shared_from_this<Impl> {
 std::unique_ptr<Exchange> CurlHttpClient::Impl::begin(HttpClientRequest request, Deadline deadline,
                                                       HttpFaultText& refusal) {
     const TimePoint now = clock.now();
-    if (loop == nullptr) {
-        refusal = {HttpFault::internal, "the HTTP client is closed"};
-        return nullptr;
-    }
-    if (deadline.expired(now)) {
-        refusal = {HttpFault::timed_out, "the deadline had passed before the exchange could begin"};
-        return nullptr;
-    }
-    if (expiries.size() >= options.max_in_flight) {
-        refusal = {HttpFault::busy,
-                   std::to_string(expiries.size()) +
-                       " HTTP exchanges are under way, which is the limit; try again later"};
-        return nullptr;
-    }
+    refusal =
+        refuse_to_begin(loop == nullptr, deadline, now, expiries.size(), options.max_in_flight);
+    if (refusal.fault != HttpFault::none) return nullptr;
     std::unique_ptr<Exchange> exchange;
     if (kept.empty()) {
         exchange = std::make_unique<Exchange>(*loop, gate, clock, options.user_agent);
@@ -133,7 +115,7 @@ void CurlHttpClient::Impl::start(Exchange& exchange, std::unique_ptr<Waiter> wai
     exchange.place = expiries.emplace(exchange.connect_by(), &exchange);
     keep_sleeper();
     if (!loop->add(exchange)) {
-        exchange.result = failed({HttpFault::internal, "libcurl refused the request"});
+        exchange.result = failed_exchange({HttpFault::internal, "libcurl refused the request"});
         complete(exchange);
     }
 }
@@ -259,7 +241,7 @@ Task<HttpExchange> CurlHttpClient::exchange(HttpClientRequest request, Deadline 
     const std::shared_ptr<Impl> impl = impl_;  // the client may be destroyed while this waits
     HttpFaultText refusal;
     const Lease<Impl> lease(impl, impl->begin(std::move(request), deadline, refusal));
-    if (lease.get() == nullptr) co_return failed(std::move(refusal));
+    if (lease.get() == nullptr) co_return failed_exchange(std::move(refusal));
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, Impl* owner, Exchange* exchange) {
             if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
@@ -274,7 +256,7 @@ Task<HttpExchange> CurlHttpClient::exchange(HttpClientRequest request, Deadline 
         asio::use_awaitable, impl.get(), lease.get());
     co_return std::move(lease.get()->result);
 } catch (const std::bad_alloc&) {
-    co_return failed({HttpFault::internal, "no memory for an HTTP exchange"});
+    co_return failed_exchange({HttpFault::internal, "no memory for an HTTP exchange"});
 }
 
 std::string_view to_string(HttpFault fault) {

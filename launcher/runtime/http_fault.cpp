@@ -189,4 +189,23 @@ std::string explain_timeout(HttpStage stage, std::chrono::milliseconds limit,
     return start;
 }
 
+HttpExchange failed_exchange(HttpFaultText why) {
+    HttpExchange exchange;
+    exchange.fault = why.fault;
+    exchange.fault_detail = std::move(why.text);
+    return exchange;
+}
+
+HttpFaultText refuse_to_begin(bool closed, Deadline deadline, TimePoint now, std::size_t under_way,
+                              std::size_t most) {
+    if (closed) return {HttpFault::internal, "the HTTP client is closed"};
+    if (deadline.expired(now))
+        return {HttpFault::timed_out, "the deadline had passed before the exchange could begin"};
+    if (under_way >= most)
+        return {HttpFault::busy,
+                std::to_string(under_way) +
+                    " HTTP exchanges are under way, which is the limit; try again later"};
+    return {};
+}
+
 }  // namespace runtime

@@ -4,6 +4,7 @@
 
 #include "launcher/runtime/http_client.hpp"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,13 @@ struct HttpFaultText {
     HttpFault fault = HttpFault::none;
     std::string text;
 };
+
+/// An exchange that came to nothing else.
+HttpExchange failed_exchange(HttpFaultText why);
+/// Why a client does not begin an exchange; HttpFault::none when it may. `under_way` of `most`
+/// others are.
+HttpFaultText refuse_to_begin(bool closed, Deadline deadline, TimePoint now, std::size_t under_way,
+                              std::size_t most);
 
 /// Errors are named by what the caller can do; the text has no URL credentials, path or query.
 HttpFaultText explain(const HttpEnding& ending);

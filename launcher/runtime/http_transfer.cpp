@@ -354,9 +354,7 @@ void HttpTransfer::fail(int curl_code, TimePoint now) {
 
 void HttpTransfer::fail(HttpFault fault, std::string detail, TimePoint now) {
     // Whatever had arrived is dropped: half an answer must not be taken for one.
-    result = {};
-    result.fault = fault;
-    result.fault_detail = std::move(detail);
+    result = failed_exchange({fault, std::move(detail)});
     measure(now);
 }
 

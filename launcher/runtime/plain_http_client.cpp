@@ -1,5 +1,6 @@
 #include "launcher/runtime/plain_http_client.hpp"
 
+#include "launcher/runtime/http_fault.hpp"
 #include "launcher/runtime/stream_exchange.hpp"
 
 #include <algorithm>
@@ -94,13 +95,6 @@ struct PlainHttpClient::Impl {
 
 namespace {
 
-HttpExchange failed(HttpFault fault, std::string detail) {
-    HttpExchange exchange;
-    exchange.fault = fault;
-    exchange.fault_detail = std::move(detail);
-    return exchange;
-}
-
 /// Counts an exchange while it lasts.
 class Turn {
   public:
@@ -126,11 +120,9 @@ PlainHttpClient::~PlainHttpClient() {
 
 Task<HttpExchange> PlainHttpClient::exchange(HttpClientRequest request, Deadline deadline) {
     const std::shared_ptr<Impl> impl = impl_;
-    if (impl->closed) co_return failed(HttpFault::internal, "the HTTP client is closed");
-    if (impl->at_work >= impl->options.max_in_flight)
-        co_return failed(HttpFault::busy,
-                         std::to_string(impl->at_work) +
-                             " HTTP exchanges are under way, which is the limit; try again later");
+    HttpFaultText refusal = refuse_to_begin(impl->closed, deadline, impl->clock.now(),
+                                            impl->at_work, impl->options.max_in_flight);
+    if (refusal.fault != HttpFault::none) co_return failed_exchange(std::move(refusal));
     const Turn turn(impl->at_work);
     const bool by_proxy =
         request.use_proxy_from_environment && request.unix_socket.empty() && proxy_in_environment();
@@ -141,16 +133,14 @@ Task<HttpExchange> PlainHttpClient::exchange(HttpClientRequest request, Deadline
             impl->curl =
                 std::make_unique<CurlHttpClient>(impl->executor, impl->clock, impl->options);
     } catch (const std::exception& failure) {
-        co_return failed(HttpFault::internal, failure.what());
+        refusal = {HttpFault::internal, failure.what()};
+        co_return failed_exchange(std::move(refusal));
     }
     co_return co_await impl->curl->exchange(std::move(request), deadline);
 }
 
 Task<HttpExchange> PlainHttpClient::Impl::plain(PlainTarget target, HttpClientRequest request,
                                                 Deadline deadline) {
-    if (deadline.expired(clock.now()))
-        co_return failed(HttpFault::timed_out,
-                         "the deadline had passed before the exchange could begin");
     if (!options.user_agent.empty()) request.headers.emplace_back("user-agent", options.user_agent);
     asio::generic::stream_protocol::endpoint peer;
     if (!request.unix_socket.empty())

@@ -33,17 +33,7 @@ constexpr std::size_t kReadBytes = 4 * 1024;
 Result<HttpExchange> broken_off(HttpFault kind, const boost::system::error_code& error) {
     if (error == asio::error::operation_aborted)
         return Error{ErrorCode::deadline_exceeded, "the exchange was cancelled"};
-    HttpExchange exchange;
-    exchange.fault = kind;
-    exchange.fault_detail = error.message();
-    return exchange;
-}
-
-HttpExchange fault(HttpFault kind, std::string detail) {
-    HttpExchange exchange;
-    exchange.fault = kind;
-    exchange.fault_detail = std::move(detail);
-    return exchange;
+    return failed_exchange({kind, error.message()});
 }
 
 std::string request_text(const HttpClientRequest& request) {
@@ -65,10 +55,10 @@ std::string request_text(const HttpClientRequest& request) {
 
 HttpExchange fault_of(const boost::system::error_code& error) {
     if (error == http::error::body_limit || error == http::error::header_limit)
-        return fault(HttpFault::too_large, "the answer is too large");
+        return failed_exchange({HttpFault::too_large, "the answer is too large"});
     if (error == http::error::partial_message || error == http::error::end_of_stream)
-        return fault(HttpFault::closed, "the answer ends too early");
-    return fault(HttpFault::malformed, error.message());
+        return failed_exchange({HttpFault::closed, "the answer ends too early"});
+    return failed_exchange({HttpFault::malformed, error.message()});
 }
 
 /// What an exchange holds and how far it is; outlives the operation that is cut off.
@@ -190,7 +180,8 @@ Task<HttpExchange> stream_exchange(Clock& clock, Stream::endpoint peer, HttpClie
     const auto progress = std::make_shared<Progress>(co_await asio::this_coro::executor);
     const auto late = [&](Deadline limit) {
         const auto span = std::chrono::round<std::chrono::milliseconds>(limit.at() - began);
-        return fault(HttpFault::timed_out, explain_timeout(progress->stage, span, where));
+        return failed_exchange(
+            {HttpFault::timed_out, explain_timeout(progress->stage, span, where)});
     };
     const Deadline connected_by = deadline.narrowed(began, request.connect_timeout);
     auto outcome = co_await with_deadline(clock, connected_by, "connecting",
