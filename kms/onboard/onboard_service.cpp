@@ -70,10 +70,7 @@ OnboardService::OnboardService(Onboarding& onboarding, OnboardServiceOptions opt
       options_(std::move(options)),
       finish_(std::move(finish)),
       routes_{"Onboard.", kPages},
-      headers_(common_headers(options_.ident, "")) {
-    // Only the main listener tells the program's version.
-    std::erase_if(headers_, [](const auto& header) { return header.name == "x-app-version"; });
-}
+      headers_(common_headers(options_.ident, std::nullopt)) {}
 
 Task<HttpServerReply> OnboardService::handle(const HttpServerRequest& request, Deadline deadline) {
     const Route route = find_route(request, routes_);
@@ -81,15 +78,15 @@ Task<HttpServerReply> OnboardService::handle(const HttpServerRequest& request, D
     switch (route.kind) {
         case Route::Kind::rpc:
             if (request.body_fault != runtime::BodyFault::none) {
-                const RpcResult fault = make_unexpected(body_error(request.body_fault));
-                reply = rpc_reply(route.early_error_format, fault);
+                RpcResult fault = make_unexpected(body_error(request.body_fault));
+                reply = rpc_reply(route.early_error_format, std::move(fault));
             } else {
-                const RpcResult result = co_await call(route, request, deadline);
+                RpcResult result = co_await call(route, request, deadline);
                 if (!result)
                     runtime::log_warn(kLogTarget, "onboarding call failed",
                                       {kv("method", route.method), kv("peer", request.peer_address),
                                        kv("error", result.error().text())});
-                reply = rpc_reply(route.format, result);
+                reply = rpc_reply(route.format, std::move(result));
             }
             break;
         case Route::Kind::page:
@@ -103,7 +100,7 @@ Task<HttpServerReply> OnboardService::handle(const HttpServerRequest& request, D
             reply.close = true;
             co_return reply;
     }
-    if (route.kind != Route::Kind::failure || route.status != 400) reply.headers = headers_;
+    if (route.kind != Route::Kind::failure || route.status != 400) reply.common_headers = headers_;
     if (!options_.keep_alive) reply.close = true;
     co_return reply;
 }

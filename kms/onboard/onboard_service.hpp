@@ -37,7 +37,7 @@ class OnboardService {
     OnboardServiceOptions options_;
     std::function<void()> finish_;
     RouteTable routes_;
-    std::vector<runtime::HttpHeader> headers_;
+    std::shared_ptr<const std::vector<runtime::HttpHeader>> headers_;
 };
 
 /// The page with which a person does it, also on a phone: one self-contained document.

@@ -24,14 +24,17 @@ BootstrapInfoFile::Version BootstrapInfoFile::version_now() const {
             std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-const std::optional<BootstrapInfo>& BootstrapInfoFile::current() {
+bool BootstrapInfoFile::refresh(runtime::WallTime now) {
+    const auto millisecond = std::chrono::floor<std::chrono::milliseconds>(now);
+    if (millisecond == looked_at_) return false;
+    looked_at_ = millisecond;
     const Version version = version_now();
-    if (read_version_ == version) return info_;
+    if (read_version_ == version) return false;
     read_version_ = version;
     info_.reset();
-    if (version.size < 0) return info_;
+    if (version.size < 0) return true;
     if (const auto text = directory_.bootstrap_info()) info_ = parse_bootstrap_info(*text);
-    return info_;
+    return true;
 }
 
 }  // namespace kms

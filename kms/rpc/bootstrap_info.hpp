@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kms/keys/key_directory.hpp"
+#include "launcher/runtime/clock.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -27,15 +28,18 @@ struct BootstrapInfo {
 /// members are empty.
 std::optional<BootstrapInfo> parse_bootstrap_info(std::string_view text);
 
-/// The file behind a cache: each current() costs one stat(2), and the file is read again when that
-/// says it changed.
+/// The file behind a cache: it is looked at with one stat(2), and read again when that says it
+/// changed.
 class BootstrapInfoFile {
   public:
     /// `directory` must outlive it.
     explicit BootstrapInfoFile(const keys::KeyDirectory& directory);
 
+    /// Looks at the file, once a millisecond at most. Whether current() has changed since the last
+    /// call.
+    bool refresh(runtime::WallTime now);
     /// Nothing when the file is absent or unreadable.
-    const std::optional<BootstrapInfo>& current();
+    const std::optional<BootstrapInfo>& current() const { return info_; }
 
   private:
     struct Version {
@@ -48,6 +52,7 @@ class BootstrapInfoFile {
 
     const keys::KeyDirectory& directory_;
     std::string path_;
+    runtime::WallTime looked_at_ = runtime::WallTime::min();  ///< whole milliseconds
     std::optional<Version> read_version_;
     std::optional<BootstrapInfo> info_;
 };

@@ -97,15 +97,15 @@ runtime::HttpServerReply error_page(unsigned status, bool json) {
     return reply;
 }
 
-std::vector<runtime::HttpHeader> common_headers(std::string_view ident,
-                                                std::string_view app_version) {
+std::shared_ptr<const std::vector<runtime::HttpHeader>> common_headers(
+    std::string_view ident, std::optional<std::string_view> app_version) {
     std::vector<runtime::HttpHeader> headers;
     if (!ident.empty()) headers.push_back({"server", std::string(ident)});
     headers.push_back({"x-content-type-options", "nosniff"});
     headers.push_back({"x-frame-options", "SAMEORIGIN"});
     headers.push_back({"permissions-policy", "interest-cohort=()"});
-    headers.push_back({"x-app-version", std::string(app_version)});
-    return headers;
+    if (app_version) headers.push_back({"x-app-version", std::string(*app_version)});
+    return std::make_shared<const std::vector<runtime::HttpHeader>>(std::move(headers));
 }
 
 }  // namespace kms

@@ -4,6 +4,8 @@
 
 #include "launcher/runtime/http_server.hpp"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +18,9 @@ bool prefers_json(std::string_view accept);
 /// The error page of `status` (400, 404, 422, 503), as HTML or JSON; without the common headers.
 runtime::HttpServerReply error_page(unsigned status, bool json);
 
-/// Server, the three security headers and X-App-Version. `ident` empty = no Server header.
-std::vector<runtime::HttpHeader> common_headers(std::string_view ident,
-                                                std::string_view app_version);
+/// Server, the three security headers and X-App-Version, for HttpServerReply::common_headers.
+/// `ident` empty = no Server header; only the main listener tells the version.
+std::shared_ptr<const std::vector<runtime::HttpHeader>> common_headers(
+    std::string_view ident, std::optional<std::string_view> app_version);
 
 }  // namespace kms

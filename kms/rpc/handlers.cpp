@@ -30,7 +30,7 @@ Task<RpcResult> get_meta(KmsParts& parts, Worker, const RpcCall& call, Deadline 
         else
             facts = co_await parts.facts->wait(deadline);
     }
-    co_return parts.meta.body(call.format, facts);
+    co_return parts.meta.body(call.format, facts, call.now);
 }
 
 RpcResult get_temp_ca_cert(const KmsParts& parts, const RpcCall& call) {

@@ -10,11 +10,10 @@ MetaAnswer::MetaAnswer(MetaConstants constants, BootstrapInfoFile info)
     encode_again();
 }
 
-const std::string& MetaAnswer::body(Format format, const std::shared_ptr<const ChainFacts>& facts) {
-    const auto& info = info_file_.current();
-    if (facts != facts_ || info != info_) {
+const std::string& MetaAnswer::body(Format format, const std::shared_ptr<const ChainFacts>& facts,
+                                    runtime::WallTime now) {
+    if (info_file_.refresh(now) || facts != facts_) {
         facts_ = facts;
-        info_ = info;
         encode_again();
     }
     return format == Format::json ? json_ : protobuf_;
@@ -26,10 +25,10 @@ void MetaAnswer::encode_again() {
     message.set_ca_cert(constants_.ca_certificate);
     message.set_allow_any_upgrade(dev);
     message.set_k256_pubkey(constants_.k256_public_key);
-    if (info_) {
-        message.mutable_bootstrap_info()->set_ca_pubkey(info_->ca_pubkey);
-        message.mutable_bootstrap_info()->set_k256_pubkey(info_->k256_pubkey);
-        message.mutable_bootstrap_info()->set_attestation(info_->attestation);
+    if (const auto& info = info_file_.current()) {
+        message.mutable_bootstrap_info()->set_ca_pubkey(info->ca_pubkey);
+        message.mutable_bootstrap_info()->set_k256_pubkey(info->k256_pubkey);
+        message.mutable_bootstrap_info()->set_attestation(info->attestation);
     }
     message.set_is_dev(dev);
     if (dev) {

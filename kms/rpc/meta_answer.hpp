@@ -25,14 +25,14 @@ class MetaAnswer {
 
     /// The encoded answer; `facts` may be null, then the members about the chain are absent. Valid
     /// until the next call.
-    const std::string& body(Format format, const std::shared_ptr<const ChainFacts>& facts);
+    const std::string& body(Format format, const std::shared_ptr<const ChainFacts>& facts,
+                            runtime::WallTime now);
 
   private:
     void encode_again();
 
     MetaConstants constants_;
     BootstrapInfoFile info_file_;
-    std::optional<BootstrapInfo> info_;
     std::shared_ptr<const ChainFacts> facts_;
     std::string json_;
     std::string protobuf_;

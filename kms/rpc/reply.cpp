@@ -2,11 +2,11 @@
 
 namespace kms {
 
-runtime::HttpServerReply rpc_reply(Format format, const RpcResult& result) {
+runtime::HttpServerReply rpc_reply(Format format, RpcResult result) {
     runtime::HttpServerReply reply;
     reply.status = result ? 200 : 400;
     reply.content_type = content_type(format);
-    reply.body = result ? *result : encode_error(format, result.error());
+    reply.body = result ? std::move(*result) : encode_error(format, result.error());
     return reply;
 }
 

@@ -14,7 +14,7 @@ namespace kms {
 using RpcResult = tl::expected<std::string, RpcError>;
 
 /// 200, or 400 with the error's text.
-runtime::HttpServerReply rpc_reply(Format format, const RpcResult& result);
+runtime::HttpServerReply rpc_reply(Format format, RpcResult result);
 /// The error of a body that did not arrive as it should. `fault` is not `none`.
 RpcError body_error(runtime::BodyFault fault);
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <vector>
 
 namespace kms {
 namespace {
@@ -30,28 +29,27 @@ bool is_target(std::string_view target) {
     if (!target.starts_with('/') && !target.starts_with("http://") &&
         !target.starts_with("https://"))
         return false;
-    return target.find_first_of("\"<>") == std::string_view::npos;
+    return std::none_of(target.begin(), target.end(),
+                        [](char c) { return c == '"' || c == '<' || c == '>'; });
 }
 
-/// The segments of a path, repeated slashes counting as one; a trailing slash gives a last, empty
-/// segment.
-std::vector<std::string_view> split_path(std::string_view path) {
-    std::vector<std::string_view> segments;
-    while (!path.empty()) {
-        const std::size_t start = std::min(path.find_first_not_of('/'), path.size());
-        path.remove_prefix(start);
-        const std::string_view segment = path.substr(0, path.find('/'));
-        segments.push_back(segment);
-        path.remove_prefix(segment.size());
-    }
-    return segments;
+/// Takes the next segment off a path, repeated slashes counting as one; a trailing slash gives a
+/// last, empty segment.
+std::string_view take_segment(std::string_view& path) {
+    path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+    const std::string_view segment = path.substr(0, path.find('/'));
+    path.remove_prefix(segment.size());
+    return segment;
 }
 
 /// The raw method segment of an RPC path; empty for "/prpc/", nothing for any other path.
 std::optional<std::string_view> rpc_segment(std::string_view path) {
-    const auto segments = split_path(path);
-    if (segments.size() != 2 || runtime::percent_decode(segments[0]) != "prpc") return std::nullopt;
-    return segments[1];
+    const std::string_view service = take_segment(path);
+    if (path.empty()) return std::nullopt;
+    const std::string_view method = take_segment(path);
+    if (!path.empty()) return std::nullopt;
+    if (service != "prpc" && runtime::percent_decode(service) != "prpc") return std::nullopt;
+    return method;
 }
 
 std::string method_name(std::string_view segment, std::string_view prefix) {

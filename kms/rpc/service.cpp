@@ -55,7 +55,7 @@ Task<HttpServerReply> KmsService::handle(const HttpServerRequest& request, Deadl
             co_return reply;
     }
     // An unknown verb is turned away before the framework's headers are added.
-    if (route.kind != Route::Kind::failure || route.status != 400) reply.headers = headers_;
+    if (route.kind != Route::Kind::failure || route.status != 400) reply.common_headers = headers_;
     if (!options_.keep_alive) reply.close = true;
     co_return reply;
 }
@@ -66,7 +66,8 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
     const RpcMethod* method = find_method(route.method);
     Format format = route.format;
     RpcResult result;
-    auto caller = co_await caller_of(method, request, deadline);
+    CallerResult caller;
+    if (!request.client_certificate.empty()) caller = co_await caller_of(method, request, deadline);
     if (!caller) {
         format = route.early_error_format;
         result = tl::make_unexpected(std::move(caller.error()));
@@ -96,9 +97,9 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
             kLogTarget, result ? "answered" : "answered with an error",
             {kv("method", route.method), kv("peer", request.peer_address), kv("took", took),
              kv("error", result ? "" : result.error().chain.front())});
-    HttpServerReply reply = rpc_reply(format, result);
-    reply.secret = result.has_value() && method != nullptr && method->releases_keys;
-    if (result && reply.secret) runtime::wipe(*result);
+    const bool secret = result.has_value() && method != nullptr && method->releases_keys;
+    HttpServerReply reply = rpc_reply(format, std::move(result));
+    reply.secret = secret;
     co_return reply;
 }
 
@@ -106,7 +107,6 @@ Task<HttpServerReply> KmsService::call(const Route& route, const HttpServerReque
 /// is genuine, which may take long to find out, only when the method needs to know who calls.
 Task<CallerResult> KmsService::caller_of(const RpcMethod* method, const HttpServerRequest& request,
                                          Deadline deadline) {
-    if (request.client_certificate.empty()) co_return std::nullopt;
     if (method == nullptr || !method->needs_caller) {
         auto presented = check_presented(request.client_certificate);
         if (!presented) co_return tl::make_unexpected(std::move(presented.error()));

@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -75,7 +76,7 @@ class KmsService {
     runtime::Workers& workers_;
     ServiceOptions options_;
     RouteTable routes_;
-    std::vector<runtime::HttpHeader> headers_;
+    std::shared_ptr<const std::vector<runtime::HttpHeader>> headers_;
     std::array<MethodCounters, 8>
         methods_;  ///< by place in kms_methods(); the last one for unknown methods
     runtime::Counter attestation_requests_, attestation_failures_;

@@ -360,7 +360,8 @@ void Http2Connection::submit(Http2Stream& stream) {
     stream.length_text = std::to_string(reply.body.size());
     stream.date_text = date_now(context_);
     std::vector<nghttp2_nv> fields;
-    fields.reserve(reply.headers.size() + 4);
+    fields.reserve(reply.headers.size() +
+                   (reply.common_headers ? reply.common_headers->size() : 0) + 4);
     fields.push_back(field(":status", stream.status_text));
     if (!reply.content_type.empty()) fields.push_back(field("content-type", reply.content_type));
     for (HttpHeader& header : reply.headers) {
@@ -370,6 +371,9 @@ void Http2Connection::submit(Http2Stream& stream) {
             kConnectionFields.end())
             fields.push_back(field(header.name, header.value));
     }
+    if (reply.common_headers)
+        for (const HttpHeader& header : *reply.common_headers)
+            fields.push_back(field(header.name, header.value));
     fields.push_back(field("content-length", stream.length_text));
     fields.push_back(field("date", stream.date_text));
     nghttp2_data_provider body{};

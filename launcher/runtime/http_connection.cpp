@@ -23,9 +23,21 @@ std::span<char> scratch() {
     return buffer;
 }
 
+/// Where writes are collected; empty between two statements.
+std::string& gathered() {
+    thread_local std::string text;
+    return text;
+}
+
 /// A ticket holds the client's certificate and has at most 65,280 bytes.
 constexpr int kLargestTicketCertificate = 48 * 1024;
 constexpr std::size_t kGatherBytes = 12 * 1024;
+
+/// SSL_get_error() takes an error that an earlier call has left for its own. To clear what is clear
+/// already costs more than to look.
+void forget_errors() {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
 
 IoOutcome outcome_of(const boost::system::error_code& error) {
     if (!error) return IoOutcome::ok;
@@ -42,8 +54,7 @@ struct HttpConnection::Wire {
     int descriptor = -1;
     bool drained = false;  ///< the last read took all there was; the next one would be in vain
     bool ended = false;    ///< the peer has closed its side
-    bool gather = false;   ///< writes are collected in `held`
-    std::string held{};
+    bool gather = false;   ///< writes are collected in gathered()
 };
 
 void HttpConnection::WireFree::operator()(Wire* wire) const {
@@ -80,7 +91,7 @@ struct HttpConnection::WireBio {
         Wire& to = wire(bio);
         BIO_clear_retry_flags(bio);
         if (to.gather) {
-            to.held.append(bytes, static_cast<std::size_t>(size));
+            gathered().append(bytes, static_cast<std::size_t>(size));
             return size;
         }
         ssize_t put = 0;
@@ -129,9 +140,13 @@ void HttpConnection::begin_tls() {
     tls_.reset();
 }
 
+void HttpConnection::expect_input() {
+    wire_->drained = false;
+}
+
 // No coroutine of its own: idle connections wait here by the thousand, and each frame counts.
 Task<HttpConnection::Readiness> HttpConnection::wait(Wait::wait_type what) {
-    if (wire_ && what == Wait::wait_read) wire_->drained = false;
+    if (wire_ && what == Wait::wait_read) expect_input();
     return descriptor_.async_wait(what, asio::as_tuple(asio::use_awaitable));
 }
 
@@ -155,7 +170,7 @@ Task<IoOutcome> HttpConnection::handshake() {
     if (error) co_return outcome_of(error);
     begin_tls();
     while (true) {
-        ERR_clear_error();
+        forget_errors();
         const int result = SSL_accept(ssl_.get());
         if (result == 1) {
             ticket_due_ = SSL_version(ssl_.get()) == TLS1_3_VERSION;
@@ -188,13 +203,13 @@ HttpConnection::Attempt HttpConnection::read_plain(std::string& into) {
 
 HttpConnection::Attempt HttpConnection::read_tls(std::string& into) {
     const auto buffer = scratch();
-    ERR_clear_error();
+    forget_errors();
     int got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
     if (got <= 0 && ticket_due_ && SSL_get_error(ssl_.get(), got) == SSL_ERROR_WANT_READ) {
         // No request is here yet. The ticket also acknowledges the peer's last flight, which a peer
         // with Nagle's algorithm awaits before it sends the request.
         offer_ticket();
-        ERR_clear_error();
+        forget_errors();
         got = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
     }
     if (got > 0) {
@@ -220,27 +235,28 @@ void HttpConnection::offer_ticket() {
     SSL_new_session_ticket(ssl_.get());
 }
 
-Task<IoOutcome> HttpConnection::write_all(std::string_view text) {
+Task<IoOutcome> HttpConnection::write_all(std::string_view text, bool last) {
     if (!ssl_) co_return co_await send_all(text);
-    if (ticket_due_) {
-        // The ticket is a record of its own; together they are still one write.
-        wire_->gather = text.size() <= kGatherBytes;
-        offer_ticket();
-    }
+    // Ticket, text and goodbye are records of their own; together they are still one write.
+    wire_->gather = (ticket_due_ || last) && text.size() <= kGatherBytes;
+    if (ticket_due_) offer_ticket();
     while (!text.empty()) {
-        ERR_clear_error();
+        forget_errors();
         const int put = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
         if (put > 0) {
             text.remove_prefix(static_cast<std::size_t>(put));
             continue;
         }
+        if (wire_->gather) break;  // only an error can keep a write from being gathered
         const IoOutcome waited = co_await wait_for_ssl(put);
         if (waited != IoOutcome::ok) co_return waited;
     }
     if (!wire_->gather) co_return IoOutcome::ok;
+    if (last) say_goodbye();
     wire_->gather = false;
-    const std::string held = std::exchange(wire_->held, {});
-    co_return co_await send_all(held);
+    const std::string held = std::exchange(gathered(), {});
+    const IoOutcome sent = co_await send_all(held);
+    co_return text.empty() ? sent : IoOutcome::failed;
 }
 
 Task<IoOutcome> HttpConnection::send_all(std::string_view text) {
@@ -261,7 +277,7 @@ Task<IoOutcome> HttpConnection::send_all(std::string_view text) {
 
 void HttpConnection::write_now(std::string_view text) {
     if (ssl_) {
-        ERR_clear_error();
+        forget_errors();
         SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
     } else {
         (void)::send(descriptor_.native_handle(), text.data(), text.size(),
@@ -274,13 +290,18 @@ void HttpConnection::cancel() {
     descriptor_.cancel(ignored);
 }
 
+void HttpConnection::say_goodbye() {
+    if (!ssl_ || SSL_is_init_finished(ssl_.get()) == 0 ||
+        (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) != 0)
+        return;
+    forget_errors();
+    SSL_shutdown(ssl_.get());
+    forget_errors();
+}
+
 void HttpConnection::close() {
     if (!descriptor_.is_open()) return;
-    if (ssl_ && SSL_is_init_finished(ssl_.get()) != 0) {
-        ERR_clear_error();
-        SSL_shutdown(ssl_.get());
-        ERR_clear_error();
-    }
+    say_goodbye();
     boost::system::error_code ignored;
     descriptor_.close(ignored);
 }

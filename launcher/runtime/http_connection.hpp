@@ -37,7 +37,19 @@ class HttpConnection {
     Task<IoOutcome> handshake();
     /// Appends what can be read now, at least one byte and at most 16 KiB, to `into`.
     Task<IoOutcome> read_append(std::string& into);
-    Task<IoOutcome> write_all(std::string_view text);
+    /// `last`: nothing follows, so the peer is told the end of the TLS connection in the same
+    /// write.
+    Task<IoOutcome> write_all(std::string_view text, bool last = false);
+
+    /// Calls `then` once when there is something to read, or after cancel(): the wait of a
+    /// connection at rest, which holds no coroutine. Not together with another operation.
+    template <class Then>
+    void when_readable(Then then) {
+        if (wire_) expect_input();
+        descriptor_.async_wait(
+            asio::posix::descriptor_base::wait_read,
+            [then = std::move(then)](const boost::system::error_code&) { then(); });
+    }
 
     /// Tries to write without waiting; what does not fit is dropped. For last words.
     void write_now(std::string_view text);
@@ -65,6 +77,8 @@ class HttpConnection {
 
     /// Writes to the descriptor itself.
     Task<IoOutcome> send_all(std::string_view text);
+    /// TLS close_notify, once and without waiting.
+    void say_goodbye();
     /// Submits the one session ticket of TLS 1.3, to go out with the first answer.
     void offer_ticket();
     /// Waits until the operation that returned `result` can be tried again (ok), or says why not.
@@ -79,6 +93,9 @@ class HttpConnection {
     };
     Attempt read_plain(std::string& into);
     Attempt read_tls(std::string& into);
+
+    /// Whatever the last read left, the next one asks the kernel.
+    void expect_input();
 
     /// Makes ssl_ and what belongs to it. Throws std::bad_alloc.
     void begin_tls();

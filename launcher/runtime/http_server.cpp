@@ -6,6 +6,7 @@
 #include "launcher/runtime/port_owner.hpp"
 #include "launcher/runtime/with_deadline.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -13,6 +14,7 @@
 #include <list>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <boost/asio/as_tuple.hpp>
@@ -40,8 +42,8 @@ constexpr std::chrono::milliseconds kAcceptRetry{20};  ///< after the kernel ref
 constexpr std::chrono::seconds kRefusalNotice{1};      ///< between log lines that say the same
 constexpr std::size_t kOtherDescriptors = 128;  ///< of the process, that are no connections of ours
 constexpr std::size_t kCrowd = 512;             ///< connections whose memory is worth giving back
-constexpr std::size_t kPlacesAtOnce = 32;
-constexpr std::size_t kFew = 32;  ///< connections whose memory is not
+constexpr std::size_t kPlacesAtOnce = 256;      ///< at most, and a sixteenth of the connections
+constexpr std::size_t kFew = 32;                ///< connections whose memory is not
 constexpr int kBacklog = 4096;
 constexpr int kSendBuffer = 128 * 1024;  ///< bytes per connection, in the kernel
 constexpr int kAcceptsPerTurn = 64;
@@ -201,7 +203,9 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     bool make_room();
     /// The same among those beyond the bound, which have not long to stay.
     bool make_room_for_guest();
+    static void start_session(const std::shared_ptr<Impl>& self, Sessions::iterator place);
     static Task<void> run_session(std::shared_ptr<Impl> self, Sessions::iterator place);
+    static void rest(const std::shared_ptr<Impl>& self, Sessions::iterator place);
     void end_session(Sessions::iterator place);
     void prepare_places();
     static Task<void> sweep(std::shared_ptr<Impl> self);
@@ -365,13 +369,15 @@ bool HttpServer::Impl::make_room() {
 /// Asio keeps a record per descriptor and never gives one back. Made one by one, each would pin a
 /// page between the memory of sessions that are long gone; so they are made side by side.
 void HttpServer::Impl::prepare_places() {
-    std::array<std::optional<asio::posix::stream_descriptor>, kPlacesAtOnce> together;
-    for (auto& one : together) {
+    const auto wanted = std::clamp<std::size_t>(options.bounds.connections / 16, 1, kPlacesAtOnce);
+    std::vector<asio::posix::stream_descriptor> together;
+    together.reserve(wanted);
+    while (together.size() < wanted) {
         const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (descriptor < 0) break;
-        one.emplace(executor, descriptor);
+        together.emplace_back(executor, descriptor);
     }
-    places += kPlacesAtOnce;
+    places += wanted;
 }
 
 bool HttpServer::Impl::make_room_for_guest() {
@@ -407,11 +413,7 @@ void HttpServer::Impl::begin_session(int raw, const Peer& peer, bool guest) {
     if (sessions.size() >= kCrowd) trim_at = std::max(trim_at, sessions.size() / 4);
     if (options.bounds.connections_per_address != 0) ++per_address[peer.address];
     counters.connections_open.fetch_add(1);
-    // The completion handlers own what holds the cancellation signals, which must outlive the
-    // coroutines.
-    asio::co_spawn(
-        executor, run_session(shared_from_this(), place),
-        asio::bind_cancellation_slot(session->abandon.slot(), [session](std::exception_ptr) {}));
+    start_session(shared_from_this(), place);
     // A session that had all it needed is over by now. A sweep without a session would end within
     // this call, but would be completed by a posted handler only; until then stop_sweep is its own.
     if (!sweeping && !sessions.empty()) {
@@ -422,10 +424,32 @@ void HttpServer::Impl::begin_session(int raw, const Peer& peer, bool guest) {
     }
 }
 
+void HttpServer::Impl::start_session(const std::shared_ptr<Impl>& self, Sessions::iterator place) {
+    // The completion handlers own what holds the cancellation signals, which must outlive the
+    // coroutines.
+    asio::co_spawn(self->executor, run_session(self, place),
+                   asio::bind_cancellation_slot((*place)->abandon.slot(),
+                                                [session = *place](std::exception_ptr) {}));
+}
+
 Task<void> HttpServer::Impl::run_session(std::shared_ptr<Impl> self, Sessions::iterator place) {
     const auto session = *place;
-    co_await serve(self->context, *session);
-    self->end_session(place);
+    if (co_await serve(self->context, *session) == SessionEnd::rests)
+        rest(self, place);
+    else
+        self->end_session(place);
+}
+
+/// An idle connection needs no coroutine; five thousand of them would hold nine megabytes.
+void HttpServer::Impl::rest(const std::shared_ptr<Impl>& self, Sessions::iterator place) {
+    HttpSession& session = **place;
+    session.at_rest = true;
+    session.connection.when_readable([self, place] {
+        (*place)->at_rest = false;
+        if (!(*place)->expired) return start_session(self, place);
+        (*place)->connection.close();
+        self->end_session(place);
+    });
 }
 
 void HttpServer::Impl::end_session(Sessions::iterator place) {
@@ -448,7 +472,9 @@ Task<void> HttpServer::Impl::sweep(std::shared_ptr<Impl> self) {
         co_await self->clock.sleep_until(self->clock.now() + kSweepInterval);
         co_await asio::this_coro::reset_cancellation_state();
         const TimePoint now = self->clock.now();
-        for (const auto& session : self->sessions) expire_if_due(self->context, *session, now);
+        for (const auto& session : self->sessions)
+            if (!expire_if_due(self->context, *session, now))
+                rest_if_due(self->context, *session, now);
         self->trim_heap();
     }
     self->trim_heap();

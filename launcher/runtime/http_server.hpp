@@ -64,6 +64,8 @@ struct HttpServerReply {
     std::vector<HttpHeader> headers;  ///< beyond Content-Type, Content-Length, Connection and Date
     bool close = false;               ///< end the connection after this answer
     bool secret = false;              ///< the body holds a secret: it is wiped once sent
+    /// Further headers, which a handler has made once for all its answers; names in small letters.
+    std::shared_ptr<const std::vector<HttpHeader>> common_headers{};
 };
 
 /// Answers one request. Must not throw for bad input; an exception becomes a 500 and a log line.

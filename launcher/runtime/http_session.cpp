@@ -22,6 +22,8 @@ namespace http = boost::beast::http;
 using Parser = http::request_parser<http::string_body>;
 
 constexpr std::uint64_t kDiscardBytes = 64ULL * 1024 * 1024;  ///< of a body that is too large
+constexpr std::chrono::milliseconds kRestAfter{250};
+constexpr std::size_t kHeadRoom = 512;  ///< the head of most answers is shorter
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -39,17 +41,19 @@ struct Framing {
 
 std::string serialize(HttpSessionContext& context, const HttpServerReply& reply, Framing framing) {
     std::string text;
-    text.reserve(256 + (framing.head_only ? 0 : reply.body.size()));
+    text.reserve(kHeadRoom + (framing.head_only ? 0 : reply.body.size()));
     text += framing.http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ";
     text += std::to_string(reply.status);
     text += ' ';
     const auto reason = http::obsolete_reason(http::int_to_status(reply.status));
     text.append(reason.data(), reason.size());
     const auto add = [&text](std::string_view name, std::string_view value) {
-        text.append("\r\n").append(name).append(": ").append(value);
+        text.append("\r\n", 2).append(name).append(": ", 2).append(value);
     };
     if (!reply.content_type.empty()) add("content-type", reply.content_type);
     for (const auto& header : reply.headers) add(header.name, header.value);
+    if (reply.common_headers)
+        for (const auto& header : *reply.common_headers) add(header.name, header.value);
     add("content-length", std::to_string(reply.body.size()));
     if (!framing.keep_alive)
         add("connection", "close");
@@ -231,7 +235,7 @@ Task<bool> serve_one(HttpSessionContext& context, HttpSession& session, std::str
     enter(context, session, HttpPhase::write, bounds.write);
     std::string text = serialize(context, reply, framing);
     if (reply.secret) wipe(reply.body);
-    const IoOutcome written = co_await session.connection.write_all(text);
+    const IoOutcome written = co_await session.connection.write_all(text, !framing.keep_alive);
     if (reply.secret) wipe(text);
     co_return written == IoOutcome::ok&& framing.keep_alive;
 }
@@ -258,35 +262,44 @@ Task<bool> opens_http2(HttpSessionContext& context, HttpSession& session, std::s
     co_return pending.starts_with(kHttp2Preface);
 }
 
-Task<void> serve_requests(HttpSessionContext& context, HttpSession& session) {
+Task<SessionEnd> serve_requests(HttpSessionContext& context, HttpSession& session) {
     const HttpBounds& bounds = context.options.bounds;
-    if (session.connection.is_tls()) {
+    // A wait that goes on after a rest keeps the limit it began with.
+    bool goes_on = session.phase != HttpPhase::handshake;
+    if (session.connection.is_tls() && !goes_on) {
         enter(context, session, HttpPhase::handshake, bounds.handshake);
         const IoOutcome outcome = co_await session.connection.handshake();
         note_handshake(context, outcome, session.connection.resumed());
-        if (outcome != IoOutcome::ok) co_return;
+        if (outcome != IoOutcome::ok) co_return SessionEnd::closed;
     }
     std::string pending;  // bytes read ahead of the request at work
-    for (std::size_t served = 0; !context.stopping; ++served) {
+    for (; !context.stopping; ++session.served) {
+        const bool first = session.served == 0;
         if (pending.empty()) {
             std::string().swap(pending);
-            enter(context, session, served == 0 ? HttpPhase::first_byte : HttpPhase::idle,
-                  served == 0 ? bounds.first_byte : bounds.idle);
-            if (co_await session.connection.read_append(pending) != IoOutcome::ok) co_return;
+            if (!std::exchange(goes_on, false))
+                enter(context, session, first ? HttpPhase::first_byte : HttpPhase::idle,
+                      first ? bounds.first_byte : bounds.idle);
+            const IoOutcome outcome = co_await session.connection.read_append(pending);
+            const bool to_rest = std::exchange(session.rest_due, false);
+            if (outcome == IoOutcome::cancelled && to_rest && !session.expired)
+                co_return SessionEnd::rests;
+            if (outcome != IoOutcome::ok) co_return SessionEnd::closed;
         }
-        if (served == 0 && context.options.http2) {
+        if (first && context.options.http2) {
             bool http2 = session.connection.negotiated_http2();
             if (!http2) http2 = co_await opens_http2(context, session, pending);
             if (http2) {
                 co_await serve_http2(context, session, std::move(pending));
-                co_return;
+                co_return SessionEnd::closed;
             }
-            if (pending.empty()) co_return;
+            if (pending.empty()) co_return SessionEnd::closed;
         }
         const bool last = session.guest || (bounds.requests_per_connection != 0 &&
-                                            served + 1 >= bounds.requests_per_connection);
-        if (!co_await serve_one(context, session, pending, last)) co_return;
+                                            session.served + 1 >= bounds.requests_per_connection);
+        if (!co_await serve_one(context, session, pending, last)) co_return SessionEnd::closed;
     }
+    co_return SessionEnd::closed;
 }
 
 Counter& counter_of(HttpServerCounters& counters, HttpPhase phase) {
@@ -310,9 +323,10 @@ Counter& counter_of(HttpServerCounters& counters, HttpPhase phase) {
 
 }  // namespace
 
-Task<void> serve(HttpSessionContext& context, HttpSession& session) {
+Task<SessionEnd> serve(HttpSessionContext& context, HttpSession& session) {
     try {
-        co_await serve_requests(context, session);
+        const SessionEnd end = co_await serve_requests(context, session);
+        if (end == SessionEnd::rests) co_return end;
     } catch (const std::exception& failure) {
         // Only the end of a drain cancels a session; anything else is a bug worth a line.
         if (!context.stopping)
@@ -320,6 +334,20 @@ Task<void> serve(HttpSessionContext& context, HttpSession& session) {
                       {kv("error", failure.what())});
     }
     session.connection.close();
+    co_return SessionEnd::closed;
+}
+
+void rest_if_due(HttpSessionContext& context, HttpSession& session, TimePoint now) {
+    const HttpBounds& bounds = context.options.bounds;
+    const bool first = session.phase == HttpPhase::first_byte;
+    // Asio's record of how to end a coroutine that is gone.
+    if (session.at_rest) return session.abandon.slot().clear();
+    if (session.expired || session.http2) return;
+    if (!first && session.phase != HttpPhase::idle) return;
+    const TimePoint since = session.phase_limit - (first ? bounds.first_byte : bounds.idle);
+    if (now < since + kRestAfter) return;
+    session.rest_due = true;
+    session.connection.cancel();
 }
 
 void turn_away(HttpSessionContext& context, HttpSession& session) {

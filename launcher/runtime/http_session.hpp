@@ -31,6 +31,9 @@ struct HttpSession {
     TimePoint phase_limit = TimePoint::max();  ///< when the phase has taken too long
     TimePoint connection_limit = TimePoint::max();
     TimePoint accepted_at{};
+    std::size_t served = 0;             ///< requests so far; HTTP/1 only
+    bool rest_due = false;              ///< its coroutine is to end, see SessionEnd::rests
+    bool at_rest = false;               ///< it has no coroutine until the peer speaks
     bool guest = false;                 ///< beyond HttpBounds::connections: one request, then close
     bool expired = false;               ///< a limit fired; the session is on its way out
     asio::cancellation_signal abandon;  ///< ends a handler at the end of a drain
@@ -48,8 +51,18 @@ struct HttpSessionContext {
     std::time_t date_second = 0;
 };
 
-/// Serves requests until the connection ends. Never throws.
-Task<void> serve(HttpSessionContext& context, HttpSession& session);
+enum class SessionEnd {
+    closed,
+    /// The peer has been silent for a while. The coroutine ends to give its memory back; the
+    /// connection stays, and serve() goes on with it when it has become readable.
+    rests,
+};
+
+/// Serves requests until the connection ends or rests. Never throws.
+Task<SessionEnd> serve(HttpSessionContext& context, HttpSession& session);
+
+/// Asks a session to rest that has waited a while for its peer.
+void rest_if_due(HttpSessionContext& context, HttpSession& session, TimePoint now);
 
 /// Tells a guest that has sent no request that there is no room, and ends it.
 void turn_away(HttpSessionContext& context, HttpSession& session);

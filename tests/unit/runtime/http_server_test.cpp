@@ -217,6 +217,57 @@ TEST_CASE("http_server ends each phase at its limit and counts it") {
     CHECK(server.open() == 0);
 }
 
+TEST_CASE("http_server: a connection that has rested is served as before") {
+    HttpBounds bounds;
+    bounds.first_byte = 5s;
+    bounds.idle = 5s;
+    Server server(bounds);
+    auto client = server.client();
+    client.collect();
+    REQUIRE(server.until([&] { return server.open() == 1; }));
+    std::size_t answers = 0;
+    const auto ask_again = [&] {
+        client.send("GET /again HTTP/1.1\r\n\r\n");
+        ++answers;
+        return server.until([&] {
+            std::size_t seen = 0;
+            for (std::size_t at = 0;
+                 (at = client.received().find("GET /again", at)) != std::string::npos; ++at)
+                ++seen;
+            return seen == answers;
+        });
+    };
+    SECTION("before its first request and between requests") {
+        for (int round = 0; round < 3; ++round) {
+            server.pass(1s);
+            server.pass(1s);
+            CHECK(ask_again());
+        }
+        CHECK(server.server->counters().connections_accepted.value() == 1);
+    }
+    SECTION("the limit of its wait began before the rest") {
+        REQUIRE(ask_again());
+        for (int step = 0; step < 4; ++step) server.pass(1s);
+        CHECK(server.open() == 1);
+        server.pass(1s);
+        REQUIRE(server.until([&] { return client.ended(); }));
+        CHECK(server.server->counters().timeouts_idle.value() == 1);
+    }
+    SECTION("a client that leaves is forgotten") {
+        server.pass(1s);
+        client.close();
+        CHECK(server.until([&] { return server.open() == 0; }));
+    }
+    SECTION("a drain does not wait for it") {
+        server.pass(1s);
+        bool stopped = false;
+        boost::asio::co_spawn(server.io,
+                              server.server->stop(Deadline::after(server.clock.now(), 2s)),
+                              [&stopped](std::exception_ptr) { stopped = true; });
+        CHECK(server.until([&] { return stopped && client.ended(); }));
+    }
+}
+
 TEST_CASE("http_server: a head that dribbles in gets no more time") {
     HttpBounds bounds;
     bounds.head = 5s;
