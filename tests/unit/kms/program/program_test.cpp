@@ -111,7 +111,8 @@ TEST_CASE("the onboarding listener") {
     for (const char* outside : {"src=", "href=", "@import", "url("})
         CHECK_THAT(page.body, !Catch::Contains(outside));  // self-contained
     std::string headers;
-    for (const auto& header : page.headers) headers += header.name + "\n";
+    REQUIRE(page.common_headers);
+    for (const auto& header : *page.common_headers) headers += header.name + "\n";
     CHECK(headers == "server\nx-content-type-options\nx-frame-options\npermissions-policy\n");
 
     CHECK(send(request("GET", "/health")).body == "OK");
