@@ -109,16 +109,16 @@ def wrk(server, connections, *extra, path=PATH):
     return int(re.search(r"(\d+) requests in", text).group(1))
 
 
-def wrk_post(server, method, body):
-    """POSTs to a method on 16 connections; `body` is a Lua expression in n, which takes a thousand values in turn."""
+def wrk_post(server, method, body, bodies=1):
+    """POSTs to a method on 16 connections; `body` is a Lua expression in n, which counts to `bodies` again and again."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(f"""
             local requests, at = {{}}, 0
             function init()
-                for n = 1, 1000 do requests[n] = wrk.format("POST", nil, nil, {body}) end
+                for n = 1, {bodies} do requests[n] = wrk.format("POST", nil, nil, {body}) end
             end
             function request()
-                at = at % 1000 + 1
+                at = at % {bodies} + 1
                 return requests[at]
             end""")
         script.flush()
@@ -153,7 +153,10 @@ LOADS = [
     Load("GetMeta HTTP/2, 16 x 16 streams", lambda s: h2load(s, 16, 16)),
     Load("GetTempCaCert keep-alive, 16 connections", lambda s: wrk_post(s, "GetTempCaCert", "'null'")),
     Load("GetKmsKey without quotes, keep-alive, 16 connections", lambda s: wrk_post(s, "GetKmsKey", """'{"vm_config":""}'"""), computes=True),
-    Load("GetAppEnvEncryptPubKey keep-alive, 16 connections, 1000 apps", lambda s: wrk_post(s, "GetAppEnvEncryptPubKey", APP_ID), computes=True),
+    Load("GetAppEnvEncryptPubKey keep-alive, 16 connections, 1000 apps", lambda s: wrk_post(s, "GetAppEnvEncryptPubKey", APP_ID, 1000),
+         computes=True),
+    Load("GetAppEnvEncryptPubKey keep-alive, 16 connections, ever new apps",
+         lambda s: wrk_post(s, "GetAppEnvEncryptPubKey", APP_ID, 50_000), computes=True),
     Load("TLS 1.3 handshake + GetMeta, 16 clients", lambda s: s_time(s, 16, "-tls1_3", "-new")),
     Load("TLS 1.3 resumed + GetMeta, 16 clients", lambda s: wrk(s, 16, "-H", "Connection: close")),
     Load("TLS 1.2 handshake + GetMeta, 16 clients", lambda s: s_time(s, 16, "-tls1_2", "-new")),
