@@ -11,6 +11,8 @@ namespace {
 
 using runtime::as_bytes;
 
+constexpr std::string_view kEnvKeyPrefix = "dstack-env-encrypt-pubkey";
+
 /// derive_p256 of the specification. There is no retry with another input: that would be another
 /// key.
 Result<crypto::P256Key> derive_p256(const crypto::P256Key& root,
@@ -46,7 +48,9 @@ std::array<std::uint8_t, 8> big_endian(std::uint64_t number) {
 }  // namespace
 
 RootKeys::RootKeys(crypto::P256Key ca_key, crypto::K256Key k256_key)
-    : ca_key_(std::move(ca_key)), k256_key_(std::move(k256_key)) {}
+    : ca_key_(std::move(ca_key)),
+      k256_key_(std::move(k256_key)),
+      env_keys_(std::make_unique<Recent<SignedEnvKey>>()) {}
 
 Result<RootKeys> RootKeys::generate() {
     TRY(crypto::P256Key ca_key, crypto::P256Key::generate());
@@ -62,15 +66,21 @@ Result<Secret<32>> RootKeys::env_crypt_key(AppId app) const {
     return derive_secret(ca_key_, {app.bytes, as_bytes("env-encrypt-key")});
 }
 
-Result<EnvPublicKey> RootKeys::env_public_key(AppId app, std::uint64_t unix_seconds) const {
-    constexpr std::string_view kPrefix = "dstack-env-encrypt-pubkey";
+Result<RootKeys::SignedEnvKey> RootKeys::signed_env_key(AppId app) const {
+    if (const auto known = env_keys_->find(app.bytes)) return *known;
     TRY(const Secret<32> secret, env_crypt_key(app));
-    EnvPublicKey answer;
-    TRY(answer.public_key, crypto::x25519_public_key(secret));
-    TRY(answer.signature, sign(k256_key_, kPrefix, app, {answer.public_key}));
-    TRY(answer.signature_v1,
-        sign(k256_key_, kPrefix, app, {big_endian(unix_seconds), answer.public_key}));
-    return answer;
+    SignedEnvKey key;
+    TRY(key.public_key, crypto::x25519_public_key(secret));
+    TRY(key.signature, sign(k256_key_, kEnvKeyPrefix, app, {key.public_key}));
+    env_keys_->keep(app.bytes, key);
+    return key;
+}
+
+Result<EnvPublicKey> RootKeys::env_public_key(AppId app, std::uint64_t unix_seconds) const {
+    TRY(const SignedEnvKey key, signed_env_key(app));
+    TRY(const crypto::K256Signature signature_v1,
+        sign(k256_key_, kEnvKeyPrefix, app, {big_endian(unix_seconds), key.public_key}));
+    return EnvPublicKey{key.public_key, key.signature, signature_v1};
 }
 
 Result<AppK256Key> RootKeys::app_k256_key(AppId app) const {

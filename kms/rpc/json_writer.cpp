@@ -2,10 +2,16 @@
 
 #include "launcher/runtime/bytes.hpp"
 
+#include <algorithm>
+
 namespace kms {
 namespace {
 
-/// The escape of one character, or nothing when it stands for itself.
+constexpr auto needs_escape = [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+};
+
+/// The short escape of a character, or nothing when it has none.
 std::string_view short_escape(char c) {
     switch (c) {
         case '"':
@@ -32,15 +38,19 @@ std::string_view short_escape(char c) {
 void append_json_text(std::string& out, std::string_view text) {
     constexpr std::string_view kDigits = "0123456789abcdef";
     out += '"';
-    for (const char c : text) {
+    // Appended by runs: most texts are PEM, with an escape once a line.
+    for (auto at = text.begin(); at != text.end();) {
+        const auto run_end = std::find_if(at, text.end(), needs_escape);
+        out.append(at, run_end);
+        at = run_end;
+        if (at == text.end()) break;
+        const char c = *at++;
         if (const auto escape = short_escape(c); !escape.empty()) {
             out += escape;
-        } else if (static_cast<unsigned char>(c) < 0x20) {
+        } else {
             out += "\\u00";
             out += kDigits[static_cast<unsigned char>(c) >> 4];
             out += kDigits[static_cast<unsigned char>(c) & 0xF];
-        } else {
-            out += c;
         }
     }
     out += '"';

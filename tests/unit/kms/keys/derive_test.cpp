@@ -3,6 +3,10 @@
 #include "kms/keys/root_keys.hpp"
 #include "tests/support/kms_vectors.hpp"
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include <boost/json/serialize.hpp>
 
 using namespace kms::keys;
@@ -100,6 +104,55 @@ TEST_CASE("keys and signatures for 34 app ids are the bytes that the original gi
         }
     }
     CHECK(with_timestamp > 20);
+}
+
+TEST_CASE("what is remembered of an application's environment key is what would be computed") {
+    const RootKeys root = original_root();
+    const runtime::Bytes long_id(Recent<int>::kIdentitySize + 1, 0x33);
+    const std::vector<runtime::Bytes> app_ids = {{}, hex("01"), hex("0100"), hex("02"), long_id};
+    std::vector<EnvPublicKey> first;
+    for (const runtime::Bytes& app_id : app_ids)
+        first.push_back(must(root.env_public_key(AppId{app_id}, 7)));
+    for (std::size_t i = 0; i < app_ids.size(); ++i) {
+        const EnvPublicKey again = must(root.env_public_key(AppId{app_ids[i]}, 8));
+        CHECK(again.public_key == first[i].public_key);
+        CHECK(again.signature == first[i].signature);
+        CHECK(again.signature_v1 != first[i].signature_v1);
+        const EnvPublicKey computed = must(original_root().env_public_key(AppId{app_ids[i]}, 8));
+        CHECK(again.public_key == computed.public_key);
+        CHECK(again.signature == computed.signature);
+        CHECK(again.signature_v1 == computed.signature_v1);
+    }
+}
+
+TEST_CASE("recent values are found by their identity and bounded in number and size") {
+    Recent<int> recent;
+    CHECK_FALSE(recent.find(hex("01")).has_value());
+    recent.keep(hex("01"), 1);
+    recent.keep(hex("0100"), 2);
+    recent.keep({}, 3);
+    CHECK(recent.find(hex("01")) == 1);
+    CHECK(recent.find(hex("0100")) == 2);
+    CHECK(recent.find({}) == 3);
+    recent.keep(hex("01"), 4);
+    CHECK(recent.find(hex("01")) == 4);
+    CHECK(recent.size() == 3);
+
+    const runtime::Bytes longest(Recent<int>::kIdentitySize, 0x22);
+    const runtime::Bytes too_long(Recent<int>::kIdentitySize + 1, 0x22);
+    recent.keep(longest, 5);
+    recent.keep(too_long, 6);
+    CHECK(recent.find(longest) == 5);
+    CHECK_FALSE(recent.find(too_long).has_value());
+
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < 3 * Recent<int>::kValues; ++i) {
+        const std::string identity = "app " + std::to_string(i);
+        recent.keep(runtime::as_bytes(identity), static_cast<int>(i));
+        CHECK(recent.find(runtime::as_bytes(identity)) == static_cast<int>(i));
+        most = std::max(most, recent.size());
+    }
+    CHECK(most == Recent<int>::kValues);
 }
 
 TEST_CASE("disk keys are those that the original released to attested guests") {
