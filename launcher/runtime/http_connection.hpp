@@ -60,6 +60,8 @@ class HttpConnection {
 
     /// DER of the client's verified certificate; empty when it presented none. After handshake().
     std::string client_certificate() const;
+    /// Whether a TLS client has begun its handshake. A plain one has always spoken.
+    bool has_spoken() const { return tls_ == nullptr; }
     bool is_tls() const { return tls_ != nullptr || ssl_ != nullptr; }
     /// Whether ALPN chose "h2". After handshake().
     bool negotiated_http2() const;

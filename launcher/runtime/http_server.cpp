@@ -42,8 +42,10 @@ constexpr std::chrono::milliseconds kAcceptRetry{20};  ///< after the kernel ref
 constexpr std::chrono::seconds kRefusalNotice{1};      ///< between log lines that say the same
 constexpr std::size_t kOtherDescriptors = 128;  ///< of the process, that are no connections of ours
 constexpr std::size_t kCrowd = 512;             ///< connections whose memory is worth giving back
-constexpr std::size_t kPlacesAtOnce = 256;      ///< at most, and a sixteenth of the connections
-constexpr std::size_t kFew = 32;                ///< connections whose memory is not
+constexpr int kSilentShare = 10;  ///< of give_way is what a connection gets that never said a word
+constexpr std::size_t kYoungLookedAt = 64;  ///< in search of such a one
+constexpr std::size_t kPlacesAtOnce = 256;  ///< at most, and a sixteenth of the connections
+constexpr std::size_t kFew = 32;            ///< connections whose memory is not
 constexpr int kBacklog = 4096;
 constexpr int kSendBuffer = 128 * 1024;  ///< bytes per connection, in the kernel
 constexpr int kAcceptsPerTurn = 64;
@@ -345,15 +347,19 @@ bool HttpServer::Impl::make_room() {
     const auto& bounds = options.bounds;
     if (bounds.give_way.count() == 0 || bounds.connections_per_address != 0) return false;
     const TimePoint latest = clock.now() - bounds.give_way;
+    const TimePoint latest_silent = clock.now() - bounds.give_way / kSilentShare;
     // Those on their way out come first, as they are the oldest; so the walk is short.
-    std::size_t leaving = 0;
+    std::size_t leaving = 0, young = 0;
     for (const auto& session : sessions) {
         if (session->guest) continue;
         if (session->expired) {
             if (sessions.size() - guests - ++leaving < bounds.connections) return true;
             continue;
         }
-        if (session->accepted_at > latest) return false;
+        if (session->accepted_at > latest) {
+            if (session->accepted_at > latest_silent || ++young > kYoungLookedAt) return false;
+            if (session->connection.has_spoken()) continue;
+        }
         const bool waits = session->phase == HttpPhase::handshake ||
                            session->phase == HttpPhase::first_byte ||
                            session->phase == HttpPhase::head || session->phase == HttpPhase::idle;

@@ -97,7 +97,8 @@ struct HttpBounds {
     std::size_t connections = 4096;
     std::size_t connections_per_address = 0;  ///< 0 = as `connections`
     /// At `connections`, a connection that has been open this long and sends no request gives way
-    /// to a new one (408; GOAWAY); 0 = the new one is refused. Not together with
+    /// to a new one (408; GOAWAY), and one that has not even begun its TLS handshake after a tenth
+    /// of that; 0 = the new one is refused. Not together with
     /// connections_per_address.
     std::chrono::milliseconds give_way{0};
     /// Beyond `connections`, so many more may stay for `guest_stay` to send one request, which is

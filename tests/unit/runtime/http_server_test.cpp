@@ -577,6 +577,44 @@ TEST_CASE(
     CHECK(tls_get(server, nullptr).starts_with("HTTP/1.1 200"));
 }
 
+TEST_CASE("http_server over TLS: at the bound, who never said a word gives way after a tenth") {
+    HttpBounds bounds;
+    bounds.connections = 2;
+    bounds.give_way = 100ms;
+    Server server(bounds, echo, tls_context(test::make_identity("kms.test")));
+    auto silent = server.client();
+    silent.collect();
+    REQUIRE(server.until([&] { return server.open() == 1; }));
+    auto speaks = server.client();
+    speaks.collect();
+    speaks.send(std::string_view("\x16\x03\x01", 3));  // the beginning of a handshake
+    REQUIRE(server.until([&] { return server.open() == 2; }));
+    test::run_ready(server.io);
+
+    server.clock.advance(9ms);
+    auto early = server.client();
+    early.collect();
+    REQUIRE(server.until([&] { return early.ended(); }));
+    CHECK_FALSE(silent.ended());
+
+    server.clock.advance(1ms);
+    auto third = server.client();
+    third.collect();
+    REQUIRE(server.until([&] { return silent.ended(); }));
+    auto fourth = server.client();  // the other one has begun its handshake, the third is young
+    fourth.collect();
+    REQUIRE(server.until([&] { return fourth.ended(); }));
+    CHECK_FALSE(speaks.ended());
+    CHECK_FALSE(third.ended());
+    CHECK(server.server->counters().connections_given_way.value() == 1);
+
+    server.clock.advance(90ms);
+    auto fifth = server.client();
+    fifth.collect();
+    REQUIRE(server.until([&] { return speaks.ended(); }));
+    CHECK_FALSE(fifth.ended());
+}
+
 TEST_CASE("tls: identities that do not fit are refused with a sentence and no key material") {
     // Static, because the rows borrow the key and outlive one run of the test.
     static const auto one = test::make_identity("one");
