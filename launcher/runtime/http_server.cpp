@@ -44,6 +44,7 @@ constexpr std::size_t kOtherDescriptors = 128;  ///< of the process, that are no
 constexpr std::size_t kCrowd = 512;             ///< connections whose memory is worth giving back
 constexpr int kSilentShare = 10;  ///< of give_way is what a connection gets that never said a word
 constexpr std::size_t kYoungLookedAt = 64;  ///< in search of such a one
+constexpr std::size_t kFirstPlaces = 8;
 constexpr std::size_t kPlacesAtOnce = 256;  ///< at most, and a sixteenth of the connections
 constexpr std::size_t kFew = 32;            ///< connections whose memory is not
 constexpr int kBacklog = 4096;
@@ -375,7 +376,10 @@ bool HttpServer::Impl::make_room() {
 /// Asio keeps a record per descriptor and never gives one back. Made one by one, each would pin a
 /// page between the memory of sessions that are long gone; so they are made side by side.
 void HttpServer::Impl::prepare_places() {
-    const auto wanted = std::clamp<std::size_t>(options.bounds.connections / 16, 1, kPlacesAtOnce);
+    // As many again as there are: a large table of descriptors at once would make the kernel pause
+    // the whole process for milliseconds, and the first connection waits for this.
+    const std::size_t most = std::min(options.bounds.connections / 16, kPlacesAtOnce) + 1;
+    const std::size_t wanted = std::clamp(places, std::min(kFirstPlaces, most), most);
     std::vector<asio::posix::stream_descriptor> together;
     together.reserve(wanted);
     while (together.size() < wanted) {
