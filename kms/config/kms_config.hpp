@@ -76,9 +76,9 @@ struct BoundsConfig {
     std::chrono::milliseconds tls_session{43'200'000};  ///< life of a session that can be resumed
     std::uint64_t tls_sessions = 1024;                  ///< kept for clients without tickets
     std::uint64_t connections_per_address =
-        0;                         ///< open at a time from one address; 0 = as `connections`
-    /// Being handled at a time. Twice what sixteen HTTP/2 clients of sixteen streams take while they
-    /// all wait for the same facts, so that a newcomer still finds a place.
+        0;  ///< open at a time from one address; 0 = as `connections`
+    /// Being handled at a time. Twice what sixteen HTTP/2 clients of sixteen streams take while
+    /// they all wait for the same facts, so that a newcomer still finds a place.
     std::uint64_t requests = 512;
     std::chrono::milliseconds webhook_connect{1'000};  ///< connecting to the authorisation service
     std::chrono::milliseconds webhook_info{4'000};     ///< one exchange that asks for its facts
