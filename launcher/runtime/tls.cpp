@@ -2,6 +2,9 @@
 
 #include <array>
 
+#include <openssl/core_dispatch.h>
+#include <openssl/decoder.h>
+
 namespace runtime {
 namespace {
 
@@ -56,9 +59,20 @@ Result<void> use_certificate(SSL_CTX* context, std::string_view pem) {
     return {};
 }
 
-Result<void> use_key(SSL_CTX* context, std::string_view pem) {
+OwnedPkey read_key(std::string_view pem) {
+    // Nearly every key is on a curve; told so, OpenSSL does not look through all formats it knows.
+    EVP_PKEY* key = nullptr;
     auto bio = memory_bio(pem);
-    OwnedPkey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+    const Owned<OSSL_DECODER_CTX, OSSL_DECODER_CTX_free> decoder(OSSL_DECODER_CTX_new_for_pkey(
+        &key, "PEM", nullptr, "EC", OSSL_KEYMGMT_SELECT_KEYPAIR, nullptr, nullptr));
+    if (decoder && OSSL_DECODER_from_bio(decoder.get(), bio.get()) == 1) return OwnedPkey(key);
+    ERR_clear_error();
+    bio = memory_bio(pem);
+    return OwnedPkey(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+}
+
+Result<void> use_key(SSL_CTX* context, std::string_view pem) {
+    const OwnedPkey key = read_key(pem);
     if (!key) return bad_input("cannot read the TLS key");
     if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
         return bad_input("the TLS key does not belong to the TLS certificate");

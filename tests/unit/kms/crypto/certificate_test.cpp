@@ -381,6 +381,28 @@ TEST_CASE("what is not a certificate on P-256 is refused when it is read") {
             CHECK_FALSE(
                 read_certificate(to_pem("CERTIFICATE", ByteView(bytes).first(size))).has_value());
     }
+    SECTION("with any byte damaged, what is read is what OpenSSL reads") {
+        std::size_t compared = 0;
+        for (std::size_t at = 0; at < bytes.size(); ++at) {
+            INFO(at);
+            Bytes damaged = bytes;
+            damaged[at] ^= 0x15;
+            const auto facts = read_certificate(to_pem("CERTIFICATE", damaged));
+            const unsigned char* cursor = damaged.data();
+            const runtime::OwnedX509 theirs(
+                d2i_X509(nullptr, &cursor, static_cast<long>(damaged.size())));
+            if (!facts.has_value() || theirs == nullptr) continue;
+            ++compared;
+            unsigned char* name = nullptr;
+            const int size = i2d_X509_NAME(X509_get_subject_name(theirs.get()), &name);
+            CHECK(Bytes(name, name + size) == facts->subject_name);
+            OPENSSL_free(name);
+            std::tm end{};
+            REQUIRE(ASN1_TIME_to_tm(X509_get0_notAfter(theirs.get()), &end) == 1);
+            CHECK(std::chrono::system_clock::from_time_t(timegm(&end)) == facts->not_after);
+        }
+        CHECK(compared > bytes.size() / 4);
+    }
     SECTION("any label will do") {
         CHECK(read_certificate(to_pem("ANYTHING", bytes)).has_value());
     }
