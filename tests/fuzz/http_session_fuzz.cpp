@@ -46,10 +46,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto session = std::make_shared<runtime::HttpSession>(
         runtime::HttpConnection(boost::asio::posix::stream_descriptor(io, ends[0]), nullptr),
         "unix", 0);
-    bool ended = false;
-    boost::asio::co_spawn(io, runtime::serve(context, *session),
-                          [&ended](std::exception_ptr) { ended = true; });
-    test::run_ready(io);
+    bool ended = false, rests = false;
+    const auto serve = [&] {
+        rests = false;
+        boost::asio::co_spawn(io, runtime::serve(context, *session),
+                              [&](std::exception_ptr, runtime::SessionEnd end) {
+                                  (end == runtime::SessionEnd::rests ? rests : ended) = true;
+                              });
+        test::run_ready(io);
+    };
+    serve();
     std::string_view input = runtime::as_text({data, size});
     while (!input.empty() && !ended) {
         // In pieces, so that what is read is cut in odd places.
@@ -57,12 +63,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             ::send(ends[1], input.data(), std::min<std::size_t>(input.size(), 997), MSG_NOSIGNAL);
         if (put <= 0) break;
         input.remove_prefix(static_cast<std::size_t>(put));
+        if (rests) serve();
+        test::run_ready(io);
+        clock.advance(std::chrono::milliseconds(300));
+        runtime::rest_if_due(context, *session, clock.now());
         test::run_ready(io);
         char answers[65536];
         while (::recv(ends[1], answers, sizeof answers, 0) > 0) {
         }
     }
     ::close(ends[1]);
+    if (rests) serve();
     test::run_ready(io);
     if (!ended || counters.body_bytes.load() != 0 || counters.requests_in_flight.load() != 0)
         std::abort();
